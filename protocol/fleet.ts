@@ -1,0 +1,136 @@
+import { z } from "zod";
+import { hostAddress, hostName, moduleName, port } from "./names.ts";
+
+export const roles = ["master", "ftp"] as const;
+export const roleSchema = z.enum(roles);
+export type Role = z.infer<typeof roleSchema>;
+
+/** Body of `POST /v1/hosts`: makes a host and its first enrolment token. */
+export const hostCreateSchema = z
+  .strictObject({
+    name: hostName,
+    roles: z.array(roleSchema).min(1, 'must name at least one role: "master" or "ftp"').max(2),
+    /** Addresses under which the fleet's other hosts see this one. */
+    addresses: z
+      .array(hostAddress)
+      .min(1, "must name at least one address: the master's rsync daemon admits only these")
+      .max(32),
+  })
+  .superRefine(({ roles: chosen, addresses }, issues) => {
+    if (new Set(chosen).size !== chosen.length)
+      issues.addIssue({ code: "custom", path: ["roles"], message: "must not repeat a role" });
+    if (chosen.includes("master") && addresses[0]?.includes("/")) {
+      issues.addIssue({
+        code: "custom",
+        path: ["addresses", 0],
+        message:
+          "of a master must be an IP address or a DNS name, not a range: the FTP hosts pull from it",
+      });
+    }
+  });
+
+/** A host, as operators see it. */
+export const hostSchema = z.object({
+  id: z.uuid(),
+  name: z.string(),
+  roles: z.array(roleSchema),
+  addresses: z.array(z.string()),
+  state: z.enum(["invited", "enrolled", "revoked"]),
+  agentVersion: z.string().nullable(),
+  lastSeenAt: z.iso.datetime().nullable(),
+  createdAt: z.iso.datetime(),
+});
+export type Host = z.infer<typeof hostSchema>;
+
+/** An enrolment token: shown once, used once. */
+export const enrolmentTokenSchema = z.object({
+  token: z.string(),
+  expiresAt: z.iso.datetime(),
+});
+
+export const hostInviteSchema = z.object({ host: hostSchema, enrolment: enrolmentTokenSchema });
+
+/** A public key as JWK (RFC 8037): Ed25519 signs, X25519 opens what is sealed. */
+const publicKey = <Curve extends string>(crv: Curve) =>
+  z.strictObject({
+    kty: z.literal("OKP"),
+    crv: z.literal(crv),
+    x: z.string().regex(/^[A-Za-z0-9_-]{43}$/, "must be 32 bytes in base64url"),
+  });
+export const signingKeySchema = publicKey("Ed25519");
+export const sealingKeySchema = publicKey("X25519");
+export type SigningKey = z.infer<typeof signingKeySchema>;
+export type SealingKey = z.infer<typeof sealingKeySchema>;
+
+/** What a master's agent says of the rsync daemon that it runs. */
+export const daemonSchema = z.strictObject({ port, module: moduleName });
+export type Daemon = z.infer<typeof daemonSchema>;
+
+/** Body of `POST /v1/enrol`. */
+export const enrolSchema = z.strictObject({
+  token: z.string().min(1).max(200),
+  signingKey: signingKeySchema,
+  sealingKey: sealingKeySchema,
+});
+
+/** Answer to an enrolment: who the agent is, and whose orders it takes from now on. */
+export const enrolAnswerSchema = z.object({
+  hostId: z.uuid(),
+  host: hostName,
+  roles: z.array(roleSchema),
+  /** Identity of the fleet: audience of the agent's requests and issuer of its orders. */
+  fleet: z.string(),
+  /** Task keys to pin. */
+  jwks: z.object({
+    keys: z
+      .array(
+        z.looseObject({
+          kty: z.literal("OKP"),
+          crv: z.literal("Ed25519"),
+          x: z.string(),
+          kid: z.string(),
+        }),
+      )
+      .min(1),
+  }),
+});
+export type EnrolAnswer = z.infer<typeof enrolAnswerSchema>;
+
+/** Body of `POST /v1/agent/poll`. */
+export const pollSchema = z.strictObject({
+  /** Chosen by the agent; a repeated id returns the same lease. */
+  pollId: z.uuid(),
+  agentVersion: z.string().max(50),
+  /** Seconds that the agent is ready to wait. */
+  waitSeconds: z.int().min(0).max(60),
+  /** Version of the daemon users that the agent has; answered at once when it differs. */
+  daemonUsersVersion: z.string().max(100).nullable(),
+  /** The rsync daemon that a master runs. */
+  daemon: daemonSchema.nullable(),
+});
+export type Poll = z.infer<typeof pollSchema>;
+
+/** Answer to a poll: a lease, or none. */
+export const pollAnswerSchema = z.object({
+  lease: z
+    .object({
+      /** Task order, a JWS. */
+      order: z.string(),
+      /** Task token, a JWS: authorises the reports on this attempt. */
+      taskToken: z.string(),
+      leaseSeconds: z.int(),
+    })
+    .nullable(),
+  /** Differs from the agent's: fetch `GET /v1/agent/daemon-users`. */
+  daemonUsersVersion: z.string().nullable(),
+});
+export type PollAnswer = z.infer<typeof pollAnswerSchema>;
+
+/** Who may pull from a master's rsync daemon. `sealedPassword` is a JWE to the master's sealing key. */
+export const daemonUsersSchema = z.object({
+  version: z.string(),
+  users: z.array(
+    z.object({ name: hostName, sealedPassword: z.string(), addresses: z.array(hostAddress) }),
+  ),
+});
+export type DaemonUsers = z.infer<typeof daemonUsersSchema>;

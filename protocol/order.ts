@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { projectName, relativePath } from "./names.ts";
+import { rsyncLimitsSchema, rsyncOptionsSchema, sourceSchema } from "./rsync.ts";
+
+/** `typ` header of each kind of token: one kind is never taken for another (RFC 8725 §3.11). */
+export const tokenTypes = {
+  order: "mirrorfleet-order+jwt",
+  task: "mirrorfleet-task+jwt",
+  agent: "mirrorfleet-agent+jwt",
+} as const;
+
+/** The one signature algorithm, on both sides (RFC 8037). */
+export const signatureAlgorithm = "EdDSA";
+
+/** What a task order tells the agent to do: one pull into one directory. */
+export const syncSpecSchema = z.strictObject({
+  project: projectName,
+  source: sourceSchema,
+  /** Below one of the agent's mirror roots. */
+  destination: relativePath,
+  options: rsyncOptionsSchema,
+  limits: rsyncLimitsSchema,
+  /** The source's password as a JWE to the agent's sealing key; null: the source asks for none. */
+  sealedPassword: z.string().max(4096).nullable(),
+});
+export type SyncSpec = z.infer<typeof syncSpecSchema>;
+
+/** Claims of a task order. `aud` is the host's id, `sub` the task's, `exp` the latest start. */
+export const orderClaimsSchema = z.object({
+  iss: z.string(),
+  aud: z.string(),
+  sub: z.uuid(),
+  jti: z.string().min(1).max(100),
+  iat: z.int(),
+  exp: z.int(),
+  attempt: z.int().min(1),
+  sync: syncSpecSchema,
+});
+export type OrderClaims = z.infer<typeof orderClaimsSchema>;
+
+/** Claims of a task token: authorises progress, log and result of one attempt, nothing else. */
+export const taskTokenClaimsSchema = z.object({
+  iss: z.string(),
+  aud: z.string(),
+  sub: z.uuid(),
+  host: z.uuid(),
+  attempt: z.int().min(1),
+  iat: z.int(),
+  exp: z.int(),
+});
+export type TaskTokenClaims = z.infer<typeof taskTokenClaimsSchema>;
+
+/** Claims of an agent's request token, bound to one method, path and body. */
+export const agentTokenClaimsSchema = z.object({
+  iss: z.uuid(),
+  aud: z.string(),
+  iat: z.int(),
+  exp: z.int(),
+  jti: z.string().min(8).max(100),
+  /** HTTP method. */
+  htm: z.string(),
+  /** Path of the request with its query. */
+  htu: z.string(),
+  /** SHA-256 of the body, base64url. */
+  bsh: z.string(),
+});
+export type AgentTokenClaims = z.infer<typeof agentTokenClaimsSchema>;
+
+/** Seconds that an agent's clock may differ from the control plane's. */
+export const clockToleranceSeconds = 60;

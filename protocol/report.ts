@@ -1,0 +1,61 @@
+import { z } from "zod";
+import { outcomes } from "./states.ts";
+
+const count = z.int().min(0);
+
+/** How far an rsync is; from `--info=progress2`. */
+export const progressSchema = z.strictObject({
+  /** Bytes of file data that the destination has so far. */
+  bytes: count,
+  /** Share of the known bytes, 0 to 100. */
+  percent: z.int().min(0).max(100),
+  /** Bytes per second, of late. */
+  bytesPerSecond: count,
+  filesTransferred: count,
+  filesChecked: count,
+  /** Files known so far; grows while the source is still being listed. */
+  filesTotal: count,
+});
+export type Progress = z.infer<typeof progressSchema>;
+
+/** What an rsync did; from `--stats`. Counts of files, sizes in bytes. */
+export const syncStatsSchema = z.strictObject({
+  files: count,
+  created: count,
+  deleted: count,
+  transferred: count,
+  totalBytes: count,
+  transferredBytes: count,
+  literalBytes: count,
+  matchedBytes: count,
+  sentBytes: count,
+  receivedBytes: count,
+});
+export type SyncStats = z.infer<typeof syncStatsSchema>;
+
+/** Body of `POST /v1/tasks/{id}/heartbeat`. */
+export const heartbeatSchema = z.strictObject({ progress: progressSchema.nullable() });
+
+/** Answer to a heartbeat. */
+export const heartbeatAnswerSchema = z.object({ leaseSeconds: z.int() });
+
+/** Longest log chunk in bytes; a longer body is refused. */
+export const maxLogChunkBytes = 256 * 1024;
+
+/** Largest JSON body in bytes that the control plane reads. */
+export const maxBodyBytes = 1024 * 1024;
+
+/** Body of `POST /v1/tasks/{id}/result`: how one attempt ended. */
+export const resultSchema = z.strictObject({
+  outcome: z.enum(outcomes),
+  exitCode: z.int().min(0).max(255).nullable(),
+  message: z.string().max(4000),
+  /** Paths that were created, changed or deleted; 0 means the tree is as it was. */
+  changes: count,
+  stats: syncStatsSchema.nullable(),
+  /** Wall-clock seconds of the agent's work on this attempt. */
+  seconds: z.number().min(0),
+  /** Length in bytes of the whole log; chunks below it have been delivered. */
+  logBytes: count,
+});
+export type Result = z.infer<typeof resultSchema>;

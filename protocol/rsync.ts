@@ -1,0 +1,111 @@
+import { z } from "zod";
+import { AppError } from "./errors.ts";
+import { isNetworkHost, moduleName, networkHost, port, relativePath } from "./names.ts";
+
+/** Port of an rsync daemon where a URL names none. */
+export const defaultRsyncPort = 873;
+
+/** Where a task pulls from: always an rsync daemon. */
+export const sourceSchema = z.strictObject({
+  host: networkHost,
+  port,
+  module: moduleName,
+  /** Below the module; null is the module itself. */
+  path: relativePath.nullable(),
+  /** Name to authenticate with, where the daemon asks for one. */
+  user: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, "must be a plain user name")
+    .nullable(),
+});
+export type Source = z.infer<typeof sourceSchema>;
+
+const filterPattern = z
+  .string()
+  .min(1)
+  .max(1024)
+  .regex(/^[^\p{Cc}]+$/u, "must not hold control characters");
+
+/** The allow-list: the only rsync options that an operator can choose. */
+export const rsyncOptionsSchema = z.strictObject({
+  /** Include and exclude rules; the first that matches a path decides, so order counts. */
+  filters: z
+    .array(z.strictObject({ action: z.enum(["include", "exclude"]), pattern: filterPattern }))
+    .max(1000)
+    .default([]),
+  /** Remove what the source no longer has. */
+  delete: z.boolean().default(true),
+  /** Keep hard links between files as hard links. */
+  hardLinks: z.boolean().default(true),
+  /** KiB per second; null is unlimited. */
+  bandwidthKiBps: z.int().min(1).max(100_000_000).nullable().default(null),
+});
+export type RsyncOptions = z.infer<typeof rsyncOptionsSchema>;
+export type RsyncOptionName = keyof RsyncOptions;
+
+/** All option names, for an agent's policy. */
+export const rsyncOptionNames = [
+  "filters",
+  "delete",
+  "hardLinks",
+  "bandwidthKiBps",
+] as const satisfies RsyncOptionName[];
+
+/** Limits that the agent holds an rsync to. */
+export const rsyncLimitsSchema = z.strictObject({
+  /** Seconds after which rsync is ended, whatever it is doing. */
+  wallClockSeconds: z
+    .int()
+    .min(1)
+    .max(30 * 86_400),
+  /** Seconds without any output or progress after which rsync is ended. */
+  stallSeconds: z.int().min(1).max(86_400),
+  /** Deletions above this share of the source's files are held for an operator. */
+  maxDeletePercent: z.int().min(0).max(100),
+  /** Deletions that an operator approved for this run; null: none were. */
+  approvedDeletions: z.int().min(1).nullable(),
+});
+export type RsyncLimits = z.infer<typeof rsyncLimitsSchema>;
+
+const urlPattern =
+  /^rsync:\/\/(?:([^/@]*)@)?(\[[^\]/]*\]|[^:/[\]]*)(?::([^/]*))?(?:\/([^/]*)(?:\/(.*))?)?$/s;
+
+/**
+ * Parses `rsync://host[:port]/module[/path]`.
+ * @throws AppError `invalid-input` that names the part at fault.
+ */
+export function parseRsyncUrl(url: string): Source {
+  const example = 'for example "rsync://ftp.example.org/debian/"';
+  const fail = (message: string) =>
+    new AppError("invalid-input", message, { fields: [{ field: "upstream", message }] });
+  const match = urlPattern.exec(url);
+  if (!match) throw fail(`must be an rsync URL: ${example}`);
+  const [, user, rawHost = "", portText, module = "", rawPath] = match;
+  if (user !== undefined) throw fail("must not hold a user name or password");
+  const host = rawHost.startsWith("[") ? rawHost.slice(1, -1) : rawHost;
+  if (!isNetworkHost(host) || rawHost.startsWith("[") !== host.includes(":")) {
+    throw fail(`names no valid host (a DNS name or an IP address): ${example}`);
+  }
+  if (portText !== undefined && !/^[0-9]{1,5}$/.test(portText))
+    throw fail("port must be a whole number from 1 to 65535");
+  const portNumber = portText === undefined ? defaultRsyncPort : Number(portText);
+  if (portNumber < 1 || portNumber > 65535) throw fail("port must be from 1 to 65535");
+  if (!moduleName.safeParse(module).success)
+    throw fail(`names no valid rsync module after the host: ${example}`);
+  const path = (rawPath ?? "").replace(/\/$/, "");
+  if (path !== "" && !relativePath.safeParse(path).success) {
+    throw fail(
+      'path may only hold plain segments (letters, digits, "._+@=,:^~-"), no ".." and none that begins with "-"',
+    );
+  }
+  return { host, port: portNumber, module, path: path === "" ? null : path, user: null };
+}
+
+/** The URL of a source, in its shortest form and with a final slash. Inverse of `parseRsyncUrl`. */
+export function formatRsyncUrl(source: Source): string {
+  const user = source.user === null ? "" : `${source.user}@`;
+  const host = source.host.includes(":") ? `[${source.host}]` : source.host;
+  const portText = source.port === defaultRsyncPort ? "" : `:${source.port}`;
+  const path = source.path === null ? "" : `${source.path}/`;
+  return `rsync://${user}${host}${portText}/${source.module}/${path}`;
+}

