@@ -4,8 +4,8 @@ import { progressSchema, resultSchema } from "./report.ts";
 import { rsyncOptionsSchema } from "./rsync.ts";
 import { attemptStates, runStates, taskStates } from "./states.ts";
 
-/** Times that were missed while nobody looked: run the latest, none, or all within the last day. */
-export const misfirePolicies = ["latest", "skip", "all"] as const;
+/** Times that were missed while nobody looked: run the latest of them, or none. */
+export const misfirePolicies = ["latest", "skip"] as const;
 /** A time that falls due during a run: leave it out, or let one wait. */
 export const overlapPolicies = ["skip", "queue-one"] as const;
 

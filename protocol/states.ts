@@ -24,17 +24,28 @@ export const taskTransitions: Record<TaskState, Partial<Record<TaskEvent, TaskSt
 export const attemptStates = ["running", "succeeded", "failed", "superseded"] as const;
 export type AttemptState = (typeof attemptStates)[number];
 
-/** States of a run. `queued` waits for the project's current run; `skipped` never ran, and says why. */
-export const runStates = ["queued", "running", "succeeded", "failed", "skipped"] as const;
+/**
+ * States of a run. `queued` waits for the project's current pull; `running` pulls from the upstream;
+ * `distributing` waits for FTP hosts, and no longer holds up the next run; `skipped` never ran.
+ */
+export const runStates = [
+  "queued",
+  "running",
+  "distributing",
+  "succeeded",
+  "failed",
+  "skipped",
+] as const;
 export type RunState = (typeof runStates)[number];
 
-export const runEvents = ["start", "succeed", "fail"] as const;
+export const runEvents = ["start", "distribute", "succeed", "fail"] as const;
 export type RunEvent = (typeof runEvents)[number];
 
 /** The state machine of a run. */
 export const runTransitions: Record<RunState, Partial<Record<RunEvent, RunState>>> = {
   queued: { start: "running" },
-  running: { succeed: "succeeded", fail: "failed" },
+  running: { distribute: "distributing", succeed: "succeeded", fail: "failed" },
+  distributing: { succeed: "succeeded", fail: "failed" },
   succeeded: {},
   failed: {},
   skipped: {},

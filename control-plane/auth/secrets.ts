@@ -1,0 +1,84 @@
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { calculateJwkThumbprint, type JWK } from "jose";
+import { AppError } from "../../protocol/errors.ts";
+
+/** Keys of the fleet, all derived from one secret, so that replicas share nothing else. */
+export type Secrets = {
+  /** Identity of the fleet: thumbprint of its task key (RFC 7638). */
+  fleet: string;
+  taskKey: KeyObject;
+  taskPublicKey: KeyObject;
+  jwks: { keys: (JWK & { kty: "OKP"; crv: "Ed25519"; x: string; kid: string })[] };
+  /** Password with which one host pulls from a master's rsync daemon; changes with the host's key. */
+  daemonPassword: (input: { hostId: string; keyThumbprint: string }) => string;
+};
+
+// PKCS #8 wrapper of a raw Ed25519 seed (RFC 8410 §7).
+const pkcs8Prefix = Buffer.from("302e020100300506032b657004220420", "hex");
+
+/** Derives the fleet's keys. `secret` is 32 or more random bytes. */
+export async function deriveSecrets({ secret }: { secret: Buffer }): Promise<Secrets> {
+  const derive = (info: string) => Buffer.from(hkdfSync("sha256", secret, "mirrorfleet", info, 32));
+  const taskKey = createPrivateKey({
+    key: Buffer.concat([pkcs8Prefix, derive("task key 1")]),
+    format: "der",
+    type: "pkcs8",
+  });
+  const taskPublicKey = createPublicKey(taskKey);
+  const { x } = taskPublicKey.export({ format: "jwk" });
+  const jwk = { kty: "OKP" as const, crv: "Ed25519" as const, x: String(x) };
+  const kid = await calculateJwkThumbprint(jwk);
+  return {
+    fleet: kid,
+    taskKey,
+    taskPublicKey,
+    jwks: { keys: [{ ...jwk, kid, alg: "EdDSA", use: "sig" }] },
+    daemonPassword: ({ hostId, keyThumbprint }) =>
+      derive(`rsync password 1 ${hostId} ${keyThumbprint}`).toString("base64url"),
+  };
+}
+
+/** Reads the secret from the environment's base64 text, or from a 0600 file made at first start. */
+export async function loadSecret({
+  text,
+  file,
+}: {
+  text: string | undefined;
+  file: string;
+}): Promise<Buffer> {
+  if (text === undefined) {
+    await writeFile(file, `${randomBytes(32).toString("base64")}\n`, {
+      mode: 0o600,
+      flag: "wx",
+      flush: true,
+    }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  }
+  const secret = Buffer.from((text ?? (await readFile(file, "utf8"))).trim(), "base64");
+  if (secret.length < 32) {
+    throw new AppError(
+      "invalid-input",
+      `${text === undefined ? file : "MIRRORFLEET_SECRET"} must hold at least 32 random bytes in base64: make them with "openssl rand -base64 32"`,
+    );
+  }
+  return secret;
+}
+
+/** SHA-256, for tokens that are random and long. */
+export function hashToken(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
+}
+
+/** A new random token; the prefix tells people and secret scanners what it is. */
+export function newToken(prefix: "mfo" | "mfe"): string {
+  return `${prefix}_${randomBytes(32).toString("base64url")}`;
+}

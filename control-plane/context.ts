@@ -1,0 +1,18 @@
+import type { SQL } from "drizzle-orm";
+import type { Logger } from "pino";
+import type { Secrets } from "./auth/secrets.ts";
+import type { Database } from "./db/connect.ts";
+
+/** What every operation of the control plane gets first. Holds no state of its own. */
+export type Ctx = {
+  db: Database;
+  log: Logger;
+  secrets: Secrets;
+  /** The time that decides: the database's clock; tests inject another. */
+  now: () => SQL;
+  /** Held polls, woken by the database's notifications. */
+  waitForWake: (input: { hostId: string; seconds: number; signal: AbortSignal }) => Waiter;
+};
+
+/** A registered wait: made before looking for work, so that no wake-up is missed. */
+export type Waiter = { woken: Promise<void>; cancel: () => void };

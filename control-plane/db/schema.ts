@@ -1,0 +1,226 @@
+import { sql } from "drizzle-orm";
+import {
+  bigint,
+  boolean,
+  check,
+  customType,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
+import type { Role, SealingKey, SigningKey } from "../../protocol/fleet.ts";
+import type { Progress, Result } from "../../protocol/report.ts";
+import type { RsyncOptions } from "../../protocol/rsync.ts";
+import type { AttemptState, RunState, TaskState } from "../../protocol/states.ts";
+
+const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
+const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
+const createdAt = () => time("created_at").notNull().defaultNow();
+const id = () => uuid("id").primaryKey().defaultRandom();
+
+/** What a fleet's replicas must agree on: one row. */
+export const fleet = pgTable(
+  "fleet",
+  {
+    single: boolean("single").primaryKey().default(true),
+    /** Thumbprint of the first task key: the fleet's identity. */
+    identity: text("identity").notNull(),
+    createdAt: createdAt(),
+  },
+  (table) => [check("fleet_single", sql`${table.single}`)],
+);
+
+export type OperatorScope = "viewer" | "operator" | "admin";
+
+export const operatorTokens = pgTable("operator_tokens", {
+  id: id(),
+  name: text("name").notNull(),
+  scope: text("scope").$type<OperatorScope>().notNull(),
+  /** SHA-256 of the token, which is random and long: no salt needed. */
+  hash: bytea("hash").notNull().unique(),
+  createdAt: createdAt(),
+  revokedAt: time("revoked_at"),
+});
+
+export const hosts = pgTable("hosts", {
+  id: id(),
+  name: text("name").notNull().unique(),
+  roles: text("roles").array().$type<Role[]>().notNull(),
+  addresses: text("addresses").array().notNull(),
+  signingKey: jsonb("signing_key").$type<SigningKey>(),
+  sealingKey: jsonb("sealing_key").$type<SealingKey>(),
+  enrolledAt: time("enrolled_at"),
+  revokedAt: time("revoked_at"),
+  lastSeenAt: time("last_seen_at"),
+  agentVersion: text("agent_version"),
+  /** The rsync daemon that a master's agent runs. */
+  daemonPort: integer("daemon_port"),
+  daemonModule: text("daemon_module"),
+  createdAt: createdAt(),
+});
+
+export const enrolmentTokens = pgTable("enrolment_tokens", {
+  id: id(),
+  hostId: uuid("host_id")
+    .notNull()
+    .references(() => hosts.id, { onDelete: "cascade" }),
+  hash: bytea("hash").notNull().unique(),
+  expiresAt: time("expires_at").notNull(),
+  usedAt: time("used_at"),
+  createdAt: createdAt(),
+});
+
+export const projects = pgTable(
+  "projects",
+  {
+    id: id(),
+    name: text("name").notNull().unique(),
+    upstream: text("upstream"),
+    schedule: text("schedule"),
+    zone: text("zone").notNull(),
+    misfire: text("misfire").$type<"latest" | "skip">().notNull(),
+    overlap: text("overlap").$type<"skip" | "queue-one">().notNull(),
+    path: text("path").notNull().unique(),
+    rsync: jsonb("rsync").$type<RsyncOptions>().notNull(),
+    maxAttempts: integer("max_attempts").notNull(),
+    wallClockSeconds: integer("wall_clock_seconds").notNull(),
+    stallSeconds: integer("stall_seconds").notNull(),
+    maxDeletePercent: integer("max_delete_percent").notNull(),
+    /** Number of the latest published state. */
+    generation: bigint("generation", { mode: "number" }).notNull().default(0),
+    nextRunAt: time("next_run_at"),
+    createdAt: createdAt(),
+  },
+  (table) => [index("projects_due").on(table.nextRunAt)],
+);
+
+export const replicas = pgTable(
+  "replicas",
+  {
+    projectId: uuid("project_id")
+      .notNull()
+      .references(() => projects.id, { onDelete: "cascade" }),
+    hostId: uuid("host_id")
+      .notNull()
+      .references(() => hosts.id),
+    role: text("role").$type<Role>().notNull(),
+    generation: bigint("generation", { mode: "number" }).notNull().default(0),
+    syncedAt: time("synced_at"),
+  },
+  (table) => [
+    primaryKey({ columns: [table.projectId, table.hostId] }),
+    uniqueIndex("replicas_one_master")
+      .on(table.projectId)
+      .where(sql`${table.role} = 'master'`),
+  ],
+);
+
+export const runs = pgTable(
+  "runs",
+  {
+    id: id(),
+    projectId: uuid("project_id")
+      .notNull()
+      .references(() => projects.id, { onDelete: "cascade" }),
+    trigger: text("trigger").$type<"schedule" | "manual">().notNull(),
+    state: text("state").$type<RunState>().notNull(),
+    reason: text("reason"),
+    scheduledFor: time("scheduled_for").notNull(),
+    /** Deletions on each host that an operator approved for this run. */
+    approvedDeletions: integer("approved_deletions"),
+    /** The state that this run published or carried. */
+    generation: bigint("generation", { mode: "number" }),
+    startedAt: time("started_at"),
+    finishedAt: time("finished_at"),
+    createdAt: createdAt(),
+  },
+  (table) => [
+    // One run an occurrence, whoever materialises it.
+    uniqueIndex("runs_occurrence")
+      .on(table.projectId, table.scheduledFor)
+      .where(sql`${table.trigger} = 'schedule'`),
+    // One pull of a project at a time, and at most one run behind it.
+    uniqueIndex("runs_one_running")
+      .on(table.projectId)
+      .where(sql`${table.state} = 'running'`),
+    uniqueIndex("runs_one_queued")
+      .on(table.projectId)
+      .where(sql`${table.state} = 'queued'`),
+    index("runs_latest").on(table.createdAt),
+    index("runs_of_project").on(table.projectId, table.createdAt),
+  ],
+);
+
+export const tasks = pgTable(
+  "tasks",
+  {
+    id: id(),
+    runId: uuid("run_id")
+      .notNull()
+      .references(() => runs.id, { onDelete: "cascade" }),
+    projectId: uuid("project_id")
+      .notNull()
+      .references(() => projects.id, { onDelete: "cascade" }),
+    hostId: uuid("host_id")
+      .notNull()
+      .references(() => hosts.id),
+    role: text("role").$type<Role>().notNull(),
+    state: text("state").$type<TaskState>().notNull(),
+    /** Number of the current or latest attempt: the fence. 0: none yet. */
+    attempt: integer("attempt").notNull().default(0),
+    maxAttempts: integer("max_attempts").notNull(),
+    /** Not leased before this time: back-off after a failed attempt. */
+    notBefore: time("not_before").notNull(),
+    leaseUntil: time("lease_until"),
+    /** The poll that took the lease; repeated, it gets the same lease. */
+    pollId: uuid("poll_id"),
+    progress: jsonb("progress").$type<Progress>(),
+    result: jsonb("result").$type<Result>(),
+    queuedAt: time("queued_at").notNull(),
+    startedAt: time("started_at"),
+    finishedAt: time("finished_at"),
+  },
+  (table) => [
+    index("tasks_waiting")
+      .on(table.hostId, table.notBefore)
+      .where(sql`${table.state} = 'queued'`),
+    index("tasks_leased")
+      .on(table.leaseUntil)
+      .where(sql`${table.state} = 'leased'`),
+    index("tasks_of_poll").on(table.pollId),
+    uniqueIndex("tasks_one_a_host").on(table.runId, table.hostId),
+  ],
+);
+
+export const attempts = pgTable(
+  "attempts",
+  {
+    taskId: uuid("task_id")
+      .notNull()
+      .references(() => tasks.id, { onDelete: "cascade" }),
+    attempt: integer("attempt").notNull(),
+    state: text("state").$type<AttemptState>().notNull(),
+    result: jsonb("result").$type<Result>(),
+    startedAt: time("started_at").notNull(),
+    finishedAt: time("finished_at"),
+  },
+  (table) => [primaryKey({ columns: [table.taskId, table.attempt] })],
+);
+
+export const logChunks = pgTable(
+  "log_chunks",
+  {
+    taskId: uuid("task_id").notNull(),
+    attempt: integer("attempt").notNull(),
+    /** Byte offset of the chunk in the attempt's log. */
+    position: bigint("position", { mode: "number" }).notNull(),
+    bytes: bytea("bytes").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.taskId, table.attempt, table.position] })],
+);
