@@ -1,6 +1,6 @@
 import { and, count, eq, isNull } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
-import type { Ctx } from "../context.ts";
+import type { Database, Transaction } from "../db/connect.ts";
 import { operatorTokens, type OperatorScope } from "../db/schema.ts";
 import { hashToken, newToken } from "./secrets.ts";
 
@@ -8,7 +8,7 @@ const ranks: Record<OperatorScope, number> = { viewer: 0, operator: 1, admin: 2 
 
 /** Makes an operator token; the answer is the only place where it can be read. */
 export async function createOperatorToken(
-  { db }: Pick<Ctx, "db">,
+  { db }: { db: Database | Transaction },
   { name, scope }: { name: string; scope: OperatorScope },
 ): Promise<string> {
   const token = newToken("mfo");
@@ -17,14 +17,14 @@ export async function createOperatorToken(
 }
 
 /** True where no operator token was ever made. */
-export async function hasNoOperatorToken({ db }: Pick<Ctx, "db">): Promise<boolean> {
+export async function hasNoOperatorToken({ db }: { db: Database | Transaction }): Promise<boolean> {
   const [row] = await db.select({ tokens: count() }).from(operatorTokens);
   return row?.tokens === 0;
 }
 
 /** Checks an operator's token. @throws AppError `not-authenticated`, `forbidden`. */
 export async function authorizeOperator(
-  { db }: Pick<Ctx, "db">,
+  { db }: { db: Database | Transaction },
   { authorization, scope }: { authorization: string | undefined; scope: OperatorScope },
 ): Promise<void> {
   const token = /^Bearer (mfo_[A-Za-z0-9_-]{43})$/.exec(authorization ?? "")?.[1];

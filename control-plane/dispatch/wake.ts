@@ -86,5 +86,5 @@ export async function startWake({ connection, log }: { connection: Connection; l
     wakeAll();
     await client.end({ timeout: 2 });
   };
-  return { waitForWake, close };
+  return { waitForWake, release: async () => wakeAll(), close };
 }

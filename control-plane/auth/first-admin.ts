@@ -1,0 +1,22 @@
+import { writeFile } from "node:fs/promises";
+import { sql } from "drizzle-orm";
+import type { Ctx } from "../context.ts";
+import { operatorTokens } from "../db/schema.ts";
+import { createOperatorToken, hasNoOperatorToken } from "./operator-tokens.ts";
+
+/**
+ * Makes the first admin token where there is none yet, and leaves it in a 0600 file.
+ * Killed between file and commit, the next start writes another.
+ */
+export async function writeFirstAdminToken(
+  { db, log }: Pick<Ctx, "db" | "log">,
+  { file }: { file: string },
+): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.execute(sql`lock table ${operatorTokens} in exclusive mode`);
+    if (!(await hasNoOperatorToken({ db: tx }))) return;
+    const token = await createOperatorToken({ db: tx }, { name: "first admin", scope: "admin" });
+    await writeFile(file, `${token}\n`, { mode: 0o600, flush: true });
+    log.info({ file }, "made the first admin token");
+  });
+}

@@ -1,0 +1,52 @@
+import { AppError } from "../../protocol/errors.ts";
+import type { Poll, PollAnswer } from "../../protocol/fleet.ts";
+import type { HostRow } from "../auth/agent-requests.ts";
+import type { Ctx } from "../context.ts";
+import { noteSeen } from "../db/queries/hosts.ts";
+import { daemonUsersVersion } from "./daemon-users.ts";
+import { leaseTask, secondsToNextTask } from "./lease.ts";
+
+/** Longest time in seconds that a poll is held: below the usual idle limits of proxies. */
+const maxWaitSeconds = 25;
+
+async function answerNow(
+  ctx: Ctx,
+  { host, input }: { host: HostRow; input: Poll },
+): Promise<PollAnswer> {
+  const version = host.roles.includes("master") ? await daemonUsersVersion(ctx) : null;
+  const lease = await leaseTask(ctx, { host, pollId: input.pollId }).catch((error: unknown) => {
+    // A source that is not known yet delays the task: it stays queued for the next poll.
+    if (!(error instanceof AppError) || error.code !== "unavailable") throw error;
+    ctx.log.warn({ host: host.name }, error.message);
+    return null;
+  });
+  return { lease, daemonUsersVersion: version };
+}
+
+/** Answers a poll at once where there is something to say, otherwise holds it until there is. */
+export async function poll(
+  ctx: Ctx,
+  { host, input, signal }: { host: HostRow; input: Poll; signal: AbortSignal },
+): Promise<PollAnswer> {
+  await noteSeen(ctx, { hostId: host.id, poll: input });
+  // The waiter comes first: work that arrives while we look still wakes it.
+  const waiter = ctx.waitForWake({
+    hostId: host.id,
+    seconds: Math.min(input.waitSeconds, maxWaitSeconds),
+    signal,
+  });
+  try {
+    const first = await answerNow(ctx, { host, input });
+    if (first.lease || first.daemonUsersVersion !== input.daemonUsersVersion) return first;
+    const next = await secondsToNextTask(ctx, { hostId: host.id });
+    const due =
+      next === null ? undefined : setTimeout(waiter.cancel, Math.max(0, next) * 1000 + 50);
+    await waiter.woken;
+    clearTimeout(due);
+    // An agent that has gone away must not be given a lease.
+    if (signal.aborted) return first;
+    return await answerNow(ctx, { host, input });
+  } finally {
+    waiter.cancel();
+  }
+}

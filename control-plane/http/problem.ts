@@ -1,0 +1,37 @@
+import type { Context } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { AppError, type ErrorCode, type Problem, statusByCode } from "../../protocol/errors.ts";
+import type { Ctx } from "../context.ts";
+
+function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (error instanceof HTTPException && error.status < 500) {
+    return new AppError("malformed-body", error.message, { cause: error });
+  }
+  return new AppError("internal", "internal error", { cause: error });
+}
+
+const title = (code: ErrorCode) => code.replaceAll("-", " ");
+
+/** Answers an error as an RFC 9457 problem document; what is internal goes to the log only. */
+export function problemAnswer(
+  { log }: Pick<Ctx, "log">,
+  c: Context,
+  { error }: { error: unknown },
+): Response {
+  const { code, message, fields, cause } = toAppError(error);
+  const status = statusByCode[code];
+  if (status >= 500)
+    log.error({ err: cause ?? error, method: c.req.method, path: c.req.path }, message);
+  else log.debug({ code, method: c.req.method, path: c.req.path }, message);
+  const problem: Problem = {
+    type: `urn:mirrorfleet:${code}`,
+    title: title(code),
+    status,
+    code,
+    detail: message,
+    ...(fields.length > 0 && { errors: fields }),
+    ...(code === "clock-skew" && { serverTime: new Date().toISOString() }),
+  };
+  return c.body(JSON.stringify(problem), status, { "content-type": "application/problem+json" });
+}

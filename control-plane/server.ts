@@ -1,0 +1,155 @@
+import { mkdir } from "node:fs/promises";
+import type { Server } from "node:http";
+import { serve } from "@hono/node-server";
+import { sql } from "drizzle-orm";
+import type { Logger } from "pino";
+import { AppError } from "../protocol/errors.ts";
+import { writeFirstAdminToken } from "./auth/first-admin.ts";
+import { deriveSecrets, loadSecret, type Secrets } from "./auth/secrets.ts";
+import type { Config } from "./config.ts";
+import type { Ctx } from "./context.ts";
+import { connect, type Connection, type Database } from "./db/connect.ts";
+import { startEmbeddedPostgres } from "./db/embedded-postgres.ts";
+import { migrate } from "./db/migrate.ts";
+import { fleet } from "./db/schema.ts";
+import { leaseSeconds } from "./dispatch/lease.ts";
+import { reclaimExpired } from "./dispatch/reclaim.ts";
+import { startWake } from "./dispatch/wake.ts";
+import { createApp } from "./http/app.ts";
+import { repeat } from "./repeat.ts";
+import { materialiseDue } from "./schedule/materialise.ts";
+
+export type RunningServer = {
+  url: string;
+  /** Settles when the embedded database has ended by itself; never otherwise. */
+  databaseExited: Promise<unknown>;
+  close: () => Promise<void>;
+};
+
+/** A database set up with one secret must not be served with another: its agents would refuse every order. */
+async function checkFleet({ db, secrets }: { db: Database; secrets: Secrets }): Promise<void> {
+  await db.insert(fleet).values({ identity: secrets.fleet }).onConflictDoNothing();
+  const [row] = await db.select().from(fleet);
+  if (row?.identity === secrets.fleet) return;
+  throw new AppError(
+    "conflict",
+    'the secret differs from the one that this database was set up with: set MIRRORFLEET_SECRET to it, or restore the file "secret" of the data directory',
+  );
+}
+
+function listen({
+  app,
+  config,
+}: {
+  app: ReturnType<typeof createApp>;
+  config: Config;
+}): Promise<{ server: Server; url: string }> {
+  return new Promise((resolve, reject) => {
+    const server = serve(
+      { fetch: app.fetch, hostname: config.listen.host, port: config.listen.port },
+      ({ address, port, family }) => {
+        resolve({ server, url: `http://${family === "IPv6" ? `[${address}]` : address}:${port}` });
+      },
+    ) as Server;
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const why =
+        cause.code === "EADDRINUSE"
+          ? "is in use: set MIRRORFLEET_LISTEN to another host:port"
+          : cause.message;
+      reject(
+        new AppError("conflict", `${config.listen.host}:${config.listen.port} ${why}`, { cause }),
+      );
+    });
+  });
+}
+
+/** Starts the control plane: database, migrations, keys, loops, HTTP. What had started is ended if a later step fails. */
+export async function startServer({
+  config,
+  log,
+}: {
+  config: Config;
+  log: Logger;
+}): Promise<RunningServer> {
+  const closers: (() => Promise<unknown>)[] = [];
+  const close = async () => {
+    for (let closer = closers.pop(); closer; closer = closers.pop()) await closer();
+  };
+  try {
+    return await start({ config, log, closers, close });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openDatabase({
+  config,
+  log,
+  closers,
+}: {
+  config: Config;
+  log: Logger;
+  closers: (() => Promise<unknown>)[];
+}) {
+  if (config.databaseUrl !== undefined) {
+    return { connection: config.databaseUrl as Connection, exited: new Promise<never>(() => {}) };
+  }
+  const embedded = await startEmbeddedPostgres(
+    { log: (message) => log.info(message) },
+    { directory: `${config.dataDirectory}/postgres` },
+  );
+  closers.push(embedded.stop);
+  return { connection: embedded.connection as Connection, exited: embedded.exited };
+}
+
+async function start({
+  config,
+  log,
+  closers,
+  close,
+}: {
+  config: Config;
+  log: Logger;
+  closers: (() => Promise<unknown>)[];
+  close: () => Promise<void>;
+}): Promise<RunningServer> {
+  // Others may pass through, to reach what is theirs; each secret inside is 0600 or 0700.
+  await mkdir(config.dataDirectory, { recursive: true, mode: 0o711 });
+  const { connection, exited } = await openDatabase({ config, log, closers });
+  await migrate({ connection });
+  const { sql: client, db } = connect({ connection });
+  closers.push(() => client.end({ timeout: 5 }));
+  const secrets = await deriveSecrets({
+    secret: await loadSecret({ text: config.secret, file: config.secretFile }),
+  });
+  await checkFleet({ db, secrets });
+  const wake = await startWake({ connection, log });
+  closers.push(wake.close);
+  const ctx: Ctx = { db, log, secrets, now: () => sql`now()`, waitForWake: wake.waitForWake };
+  await writeFirstAdminToken(ctx, { file: config.adminTokenFile });
+
+  closers.push(
+    repeat({ log, name: "schedule", everySeconds: 1, action: () => materialiseDue(ctx) }),
+  );
+  // Agents get one lease's time to be heard again after the control plane itself was away.
+  closers.push(
+    repeat({
+      log,
+      name: "reclaim",
+      everySeconds: 5,
+      afterSeconds: leaseSeconds,
+      action: () => reclaimExpired(ctx),
+    }),
+  );
+  const { server, url } = await listen({ app: createApp(ctx), config });
+  closers.push(async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeIdleConnections();
+    // Held polls are answered with nothing, so that their agents turn to another replica.
+    const cut = setTimeout(() => server.closeAllConnections(), 2000);
+    await closed;
+    clearTimeout(cut);
+  }, wake.release);
+  return { url, databaseExited: exited, close };
+}
