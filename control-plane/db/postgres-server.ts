@@ -1,0 +1,178 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import postgres from "postgres";
+import { AppError } from "../../protocol/errors.ts";
+import { ownerSetting } from "./leftover-postmaster.ts";
+import type { Binaries } from "./postgres-binaries.ts";
+import { type Account, cleanEnvironment, runAs } from "./run-as.ts";
+import { lastLines, openServerLog } from "./server-log.ts";
+
+export type ServerExit = { code: number | null; signal: NodeJS.Signals | null };
+type Connection = { host: string; port: number; database: string; user: string };
+type Launch = {
+  binaries: Binaries;
+  account: Account | undefined;
+  cluster: string;
+  connection: Connection;
+  log: string;
+  settings: Record<string, string>;
+};
+type Server = { exited: Promise<ServerExit>; hasExited: () => boolean; stop(): Promise<void> };
+
+/** Replaying the log after a crash takes its time; the server says so and is left to it. */
+const readyWithinMs = 300_000;
+/** How long the backends of a server that was killed may hold on to its shared memory. */
+const releaseWithinMs = 30_000;
+
+/**
+ * Starts the server on a cluster and waits until it answers.
+ * @throws AppError `unavailable` with the last lines of its log.
+ */
+export async function startServer(
+  ctx: { log: (message: string) => void },
+  launch: Launch,
+): Promise<Server> {
+  const deadline = Date.now() + releaseWithinMs;
+  for (;;) {
+    const server = await spawnServer(launch);
+    try {
+      await waitUntilReady({ server, connection: launch.connection });
+      await ensureDatabase({ connection: launch.connection });
+      return server;
+    } catch (cause) {
+      await server.stop();
+      const lines = await lastLines({ path: launch.log });
+      const held = lines.includes("pre-existing shared memory block");
+      if (!held || Date.now() > deadline) {
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        throw new AppError(
+          "unavailable",
+          `the embedded Postgres in ${launch.cluster} did not start: ${reason}. The end of ${launch.log}:\n${lines}`,
+          { cause },
+        );
+      }
+    }
+    ctx.log(`waiting for the processes of a killed Postgres to leave ${launch.cluster}`);
+    await sleep(500);
+  }
+}
+
+async function spawnServer(launch: Launch): Promise<Server> {
+  const { account, binaries } = launch;
+  const log = await openServerLog({ path: launch.log });
+  try {
+    const [file, ...args] = [...(await dieWithParent(account)), binaries.postgres, ...argv(launch)];
+    // Its own session: a Ctrl-C at the terminal must reach the control plane alone.
+    const child = spawn(file ?? binaries.postgres, args, {
+      detached: true,
+      stdio: ["ignore", log.fd, log.fd],
+      cwd: "/",
+      env: cleanEnvironment,
+      ...account,
+    });
+    const exited = new Promise<ServerExit>((settle) => {
+      child.once("exit", (code, signal) => settle({ code, signal }));
+    });
+    await once(child, "spawn");
+    const hasExited = () => child.exitCode !== null || child.signalCode !== null;
+    const stop = () => shutDown({ kill: (signal) => child.kill(signal), hasExited, exited });
+    return { exited, hasExited, stop };
+  } finally {
+    await log.close();
+  }
+}
+
+function argv({ cluster, connection, settings }: Launch): string[] {
+  const all = {
+    ...settings,
+    listen_addresses: "",
+    // The setting is a list; quoted, a path may contain commas and spaces.
+    unix_socket_directories: `"${connection.host.replaceAll('"', '""')}"`,
+    unix_socket_permissions: "0700",
+    port: String(connection.port),
+    [ownerSetting]: String(process.pid),
+  };
+  return [
+    "-D",
+    cluster,
+    ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+  ];
+}
+
+/**
+ * A wrapper that has the kernel shut the server down when its control plane is killed.
+ * Without it (old util-linux) the next start finds and stops the server that was left.
+ */
+async function dieWithParent(account: Account | undefined): Promise<string[]> {
+  const wrapper = ["--pdeathsig", "INT", "--"];
+  const { ok } = await runAs({ account, file: "setpriv", args: [...wrapper, "true"] });
+  return ok ? ["setpriv", ...wrapper] : [];
+}
+
+async function waitUntilReady({ server, connection }: { server: Server; connection: Connection }) {
+  const deadline = Date.now() + readyWithinMs;
+  for (;;) {
+    const failure = await tryQuery(connection);
+    if (server.hasExited()) {
+      const { code, signal } = await server.exited;
+      throw new Error(`it ended with ${signal ?? `code ${code}`}`);
+    }
+    if (failure === undefined) return;
+    if (Date.now() > deadline) throw failure;
+    await Promise.race([server.exited, sleep(20)]);
+  }
+}
+
+async function tryQuery(connection: Connection): Promise<unknown> {
+  const sql = open({ ...connection, database: "postgres" });
+  try {
+    await sql`select 1`;
+    return undefined;
+  } catch (error) {
+    return error;
+  } finally {
+    await sql.end({ timeout: 5 });
+  }
+}
+
+async function ensureDatabase({ connection }: { connection: Connection }): Promise<void> {
+  const sql = open({ ...connection, database: "postgres" });
+  try {
+    const found = await sql`select 1 from pg_database where datname = ${connection.database}`;
+    if (found.length === 0) await sql`create database ${sql(connection.database)}`;
+  } finally {
+    await sql.end({ timeout: 5 });
+  }
+}
+
+function open(connection: Connection) {
+  return postgres({
+    ...connection,
+    max: 1,
+    connect_timeout: 10,
+    fetch_types: false,
+    onnotice: () => {},
+  });
+}
+
+/** Fast shutdown, then immediate, then none of the server's own doing. */
+async function shutDown({
+  kill,
+  hasExited,
+  exited,
+}: {
+  kill: (signal: NodeJS.Signals) => boolean;
+  hasExited: () => boolean;
+  exited: Promise<ServerExit>;
+}): Promise<void> {
+  for (const signal of ["SIGINT", "SIGQUIT", "SIGKILL"] as const) {
+    if (hasExited()) return;
+    kill(signal);
+    const timer = new AbortController();
+    const patience = sleep(20_000, undefined, { signal: timer.signal }).catch(() => undefined);
+    await Promise.race([exited, patience]);
+    timer.abort();
+  }
+  await exited;
+}

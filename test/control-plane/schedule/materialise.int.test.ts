@@ -1,0 +1,63 @@
+import { sql } from "drizzle-orm";
+import { expect, test } from "vitest";
+import { projects } from "../../../control-plane/db/schema.ts";
+import { materialiseDue } from "../../../control-plane/schedule/materialise.ts";
+import { createProject, listRuns, type TestFleet, useFleet } from "../../helpers/fleet.ts";
+
+const fleet = useFleet();
+
+/** Makes the project's next time lie some minutes back, on a full minute. */
+async function fallDue({ ctx }: TestFleet, { minutesAgo }: { minutesAgo: number }) {
+  await ctx.db
+    .update(projects)
+    .set({ nextRunAt: sql`date_trunc('minute', now()) - ${minutesAgo} * interval '1 minute'` });
+}
+
+test("an occurrence becomes one run, however many processes look at once", async () => {
+  await createProject(fleet.current, { schedule: "* * * * *" });
+  await fallDue(fleet.current, { minutesAgo: 0 });
+  await Promise.all([1, 2, 3, 4].map(() => materialiseDue(fleet.current.ctx)));
+  expect(await listRuns(fleet.current)).toMatchObject([{ trigger: "schedule", state: "running" }]);
+  expect(await materialiseDue(fleet.current.ctx)).toBe(0);
+});
+
+test("an occurrence during a pull is skipped, and says why", async () => {
+  await createProject(fleet.current, { schedule: "* * * * *" });
+  await fallDue(fleet.current, { minutesAgo: 1 });
+  await materialiseDue(fleet.current.ctx);
+  await fleet.current.ctx.db.update(projects).set({ nextRunAt: sql`now() - interval '1 second'` });
+  await materialiseDue(fleet.current.ctx);
+  expect(
+    (await listRuns(fleet.current)).map(({ state, reason }: any) => [state, reason]),
+  ).toContainEqual(["skipped", "the project's run before was still pulling"]);
+});
+
+test("with overlap queue-one, an occurrence during a pull waits behind it", async () => {
+  await createProject(fleet.current, { schedule: "* * * * *", overlap: "queue-one" });
+  await fallDue(fleet.current, { minutesAgo: 1 });
+  await materialiseDue(fleet.current.ctx);
+  await fleet.current.ctx.db.update(projects).set({ nextRunAt: sql`now() - interval '1 second'` });
+  await materialiseDue(fleet.current.ctx);
+  expect((await listRuns(fleet.current)).map(({ state }: any) => state).toSorted()).toEqual([
+    "queued",
+    "running",
+  ]);
+});
+
+test("after a day without a control plane only the latest occurrence runs", async () => {
+  await createProject(fleet.current, { schedule: "* * * * *" });
+  await fallDue(fleet.current, { minutesAgo: 1440 });
+  await materialiseDue(fleet.current.ctx);
+  const items = await listRuns(fleet.current);
+  expect(items).toHaveLength(1);
+  expect(Date.now() - Date.parse(items[0].scheduledFor)).toBeLessThan(61_000);
+});
+
+test("with misfire skip, a missed occurrence is skipped, and says why", async () => {
+  await createProject(fleet.current, { schedule: "0 3 1 1 *", misfire: "skip" });
+  await fallDue(fleet.current, { minutesAgo: 10 });
+  await materialiseDue(fleet.current.ctx);
+  expect(await listRuns(fleet.current)).toMatchObject([
+    { state: "skipped", reason: expect.stringContaining("misfire") },
+  ]);
+});
