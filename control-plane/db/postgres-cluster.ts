@@ -38,8 +38,7 @@ const initialSettings = {
  * @throws AppError `unavailable` where the owner is a user that we cannot become.
  */
 export async function clusterAccount({ directory }: { directory: string }) {
-  const present = (await readIfThere(join(directory, "PG_VERSION"))) !== undefined;
-  const owner = present ? await statIfThere(await realpath(directory)) : undefined;
+  const owner = (await isThere(directory)) ? await stat(directory) : undefined;
   const self = process.getuid?.();
   if (self !== 0) {
     if (!owner || owner.uid === self) return undefined;
@@ -48,7 +47,8 @@ export async function clusterAccount({ directory }: { directory: string }) {
       `the database in ${directory} belongs to user ${owner.uid}: start as that user or as root, or hand it over with: chown -R`,
     );
   }
-  if (!owner) return unprivilegedAccount();
+  const version = await readIfThere(join(directory, "PG_VERSION"));
+  if (!owner || version === undefined) return unprivilegedAccount();
   if (owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
   throw new AppError(
     "unavailable",

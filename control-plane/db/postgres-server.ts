@@ -5,7 +5,7 @@ import postgres from "postgres";
 import { AppError } from "../../protocol/errors.ts";
 import { ownerSetting } from "./leftover-postmaster.ts";
 import type { Binaries } from "./postgres-binaries.ts";
-import { type Account, cleanEnvironment, runAs } from "./run-as.ts";
+import { type Account, cleanEnvironment, dyingWithParent } from "./run-as.ts";
 import { lastLines, openServerLog } from "./server-log.ts";
 
 export type ServerExit = { code: number | null; signal: NodeJS.Signals | null };
@@ -33,53 +33,62 @@ export async function startServer(
   ctx: { log: (message: string) => void },
   launch: Launch,
 ): Promise<Server> {
-  const deadline = Date.now() + releaseWithinMs;
-  for (;;) {
-    const server = await spawnServer(launch);
-    try {
-      await waitUntilReady({ server, connection: launch.connection });
-      await ensureDatabase({ connection: launch.connection });
-      return server;
-    } catch (cause) {
+  const log = await openServerLog({ path: launch.log });
+  try {
+    const deadline = Date.now() + releaseWithinMs;
+    for (;;) {
+      const server = await spawnServer({ ...launch, output: log.fd });
+      const failure = await firstAnswer({ server, connection: launch.connection });
+      if (failure === undefined) return server;
       await server.stop();
       const lines = await lastLines({ path: launch.log });
-      const held = lines.includes("pre-existing shared memory block");
-      if (!held || Date.now() > deadline) {
-        const reason = cause instanceof Error ? cause.message : String(cause);
+      if (!lines.includes("pre-existing shared memory block") || Date.now() > deadline) {
         throw new AppError(
           "unavailable",
-          `the embedded Postgres in ${launch.cluster} did not start: ${reason}. The end of ${launch.log}:\n${lines}`,
-          { cause },
+          `the embedded Postgres in ${launch.cluster} did not start: ${failure.message}. The end of ${launch.log}:\n${lines}`,
+          { cause: failure },
         );
       }
+      ctx.log(`waiting for the processes of a killed Postgres to leave ${launch.cluster}`);
+      await sleep(500);
     }
-    ctx.log(`waiting for the processes of a killed Postgres to leave ${launch.cluster}`);
-    await sleep(500);
+  } finally {
+    await log.close();
   }
 }
 
-async function spawnServer(launch: Launch): Promise<Server> {
-  const { account, binaries } = launch;
-  const log = await openServerLog({ path: launch.log });
+async function spawnServer(launch: Launch & { output: number }): Promise<Server> {
+  const { account, binaries, output } = launch;
+  const prefix = await dyingWithParent({ account, signal: "INT" });
+  const [file, ...args] = [...prefix, binaries.postgres, ...argv(launch)];
+  // Its own session: a Ctrl-C at the terminal must reach the control plane alone.
+  const child = spawn(file ?? binaries.postgres, args, {
+    detached: true,
+    stdio: ["ignore", output, output],
+    cwd: "/",
+    env: cleanEnvironment,
+    ...account,
+  });
+  const exited = new Promise<ServerExit>((settle) => {
+    child.once("exit", (code, signal) => settle({ code, signal }));
+  });
+  await once(child, "spawn");
+  const hasExited = () => child.exitCode !== null || child.signalCode !== null;
+  const stop = () => shutDown({ kill: (signal) => child.kill(signal), hasExited, exited });
+  return { exited, hasExited, stop };
+}
+
+/** Waits until the server answers and has its database; what went wrong is a value. */
+async function firstAnswer(input: {
+  server: Server;
+  connection: Connection;
+}): Promise<Error | undefined> {
   try {
-    const [file, ...args] = [...(await dieWithParent(account)), binaries.postgres, ...argv(launch)];
-    // Its own session: a Ctrl-C at the terminal must reach the control plane alone.
-    const child = spawn(file ?? binaries.postgres, args, {
-      detached: true,
-      stdio: ["ignore", log.fd, log.fd],
-      cwd: "/",
-      env: cleanEnvironment,
-      ...account,
-    });
-    const exited = new Promise<ServerExit>((settle) => {
-      child.once("exit", (code, signal) => settle({ code, signal }));
-    });
-    await once(child, "spawn");
-    const hasExited = () => child.exitCode !== null || child.signalCode !== null;
-    const stop = () => shutDown({ kill: (signal) => child.kill(signal), hasExited, exited });
-    return { exited, hasExited, stop };
-  } finally {
-    await log.close();
+    await waitUntilReady(input);
+    await ensureDatabase(input);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 
@@ -98,16 +107,6 @@ function argv({ cluster, connection, settings }: Launch): string[] {
     cluster,
     ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
   ];
-}
-
-/**
- * A wrapper that has the kernel shut the server down when its control plane is killed.
- * Without it (old util-linux) the next start finds and stops the server that was left.
- */
-async function dieWithParent(account: Account | undefined): Promise<string[]> {
-  const wrapper = ["--pdeathsig", "INT", "--"];
-  const { ok } = await runAs({ account, file: "setpriv", args: [...wrapper, "true"] });
-  return ok ? ["setpriv", ...wrapper] : [];
 }
 
 async function waitUntilReady({ server, connection }: { server: Server; connection: Connection }) {

@@ -35,6 +35,23 @@ export async function runAs({
   return { ok: !result.failed, output: result.all?.trim() || (result.shortMessage ?? "") };
 }
 
+/**
+ * Words to put before a command so that the kernel signals it when its parent is killed;
+ * none where setpriv (util-linux 2.33) is missing. Holds across a change of user, as node
+ * has changed it before setpriv runs.
+ */
+export async function dyingWithParent({
+  account,
+  signal,
+}: {
+  account: Account | undefined;
+  signal: "INT" | "KILL";
+}): Promise<string[]> {
+  const words = ["--pdeathsig", signal, "--"];
+  const { ok } = await runAs({ account, file: "setpriv", args: [...words, "true"] });
+  return ok ? ["setpriv", ...words] : [];
+}
+
 /** Whether `account` can reach what lies in `directory`; asks the kernel, so ACLs count too. */
 export async function canEnter({
   account,
