@@ -1,4 +1,4 @@
-import { lstat, readFile } from "node:fs/promises";
+import { lstat, readFile, stat } from "node:fs/promises";
 
 /** Answers what `read` does, or undefined where the file is not there. */
 async function unlessMissing<Value>(read: Promise<Value>): Promise<Value | undefined> {
@@ -14,6 +14,9 @@ async function unlessMissing<Value>(read: Promise<Value>): Promise<Value | undef
 
 /** Describes a path, not following a link at its end; undefined where there is none. */
 export const statIfThere = (path: string) => unlessMissing(lstat(path));
+
+/** Describes what a path leads to, following links; undefined where that is not there. */
+export const targetIfThere = (path: string) => unlessMissing(stat(path));
 
 /** Reads a text file; undefined where there is none (or its process has gone, under /proc). */
 export const readIfThere = (path: string) => unlessMissing(readFile(path, "utf8"));

@@ -13,9 +13,9 @@ import {
 } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { AppError } from "../../protocol/errors.ts";
-import { readIfThere, statIfThere } from "./files.ts";
+import { readIfThere, statIfThere, targetIfThere } from "./files.ts";
 import type { Binaries } from "./postgres-binaries.ts";
-import { type Account, canEnter, runAs, unprivilegedAccount } from "./run-as.ts";
+import { type Account, canEnter, dyingWithParent, runAs, unprivilegedAccount } from "./run-as.ts";
 import { ensureRootDirectory } from "./system-directory.ts";
 
 /** Superuser of the cluster; the only one, as nobody else gets at the socket. */
@@ -38,7 +38,7 @@ const initialSettings = {
  * @throws AppError `unavailable` where the owner is a user that we cannot become.
  */
 export async function clusterAccount({ directory }: { directory: string }) {
-  const owner = (await isThere(directory)) ? await stat(directory) : undefined;
+  const owner = await targetIfThere(directory);
   const self = process.getuid?.();
   if (self !== 0) {
     if (!owner || owner.uid === self) return undefined;
@@ -68,9 +68,13 @@ export async function placeCluster(
     systemDirectory,
   }: { directory: string; account: Account | undefined; systemDirectory: string },
 ): Promise<string> {
+  const clusters = join(systemDirectory, "clusters");
   const stat = await statIfThere(directory);
   if (stat?.isSymbolicLink()) {
     const target = resolve(dirname(directory), await readlink(directory));
+    // Our own link may outlive what it led to; it is then a new, empty place.
+    if (account && dirname(target) === clusters)
+      await ensureClusters({ systemDirectory, clusters });
     return join(await realpath(dirname(target)), basename(target));
   }
   if (!account || (await canEnter({ account, directory: dirname(directory) }))) return directory;
@@ -80,9 +84,7 @@ export async function placeCluster(
       `Postgres runs as user ${account.uid}, who cannot reach ${directory}: move it to where that user can, or allow entering the directories above it (chmod o+x)`,
     );
   }
-  const clusters = join(systemDirectory, "clusters");
-  await ensureRootDirectory(systemDirectory);
-  await ensureRootDirectory(clusters);
+  await ensureClusters({ systemDirectory, clusters });
   const cluster = join(clusters, createHash("sha256").update(directory).digest("hex").slice(0, 32));
   if (stat) await rmdir(directory);
   await symlink(cluster, directory);
@@ -90,6 +92,11 @@ export async function placeCluster(
     `Postgres runs as user ${account.uid}, who cannot reach ${directory}: the database is kept in ${cluster}, and ${directory} is a link to it`,
   );
   return cluster;
+}
+
+async function ensureClusters(input: { systemDirectory: string; clusters: string }) {
+  await ensureRootDirectory(input.systemDirectory);
+  await ensureRootDirectory(input.clusters);
 }
 
 /**
@@ -130,7 +137,9 @@ export async function ensureCluster({
 async function removeUnfinished(cluster: string): Promise<void> {
   const prefix = `${basename(cluster)}.new-`;
   for (const name of await readdir(dirname(cluster))) {
-    if (name.startsWith(prefix)) await rm(join(dirname(cluster), name), { recursive: true });
+    if (!name.startsWith(prefix)) continue;
+    // Retried, as an initdb whose control plane was killed may still be writing.
+    await rm(join(dirname(cluster), name), { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
@@ -151,7 +160,11 @@ async function initialise({
     ...Object.entries(initialSettings).flatMap(([name, value]) => ["--set", `${name}=${value}`]),
     ...["--no-instructions", `--pgdata=${directory}`],
   ];
-  const { ok, output } = await runAs({ account, file: binaries.initdb, args });
+  const [file, ...rest] = [
+    ...(await dyingWithParent({ account, signal: "KILL" })),
+    ...[binaries.initdb, ...args],
+  ];
+  const { ok, output } = await runAs({ account, file: file ?? binaries.initdb, args: rest });
   if (ok) return;
   await rm(directory, { recursive: true, force: true });
   throw new AppError("unavailable", `could not make the database in ${directory}: ${output}`);

@@ -1,0 +1,165 @@
+import { existsSync, readFileSync } from "node:fs";
+import { parseEnv } from "node:util";
+import { z } from "zod";
+import { AppError, fieldErrors } from "../protocol/errors.ts";
+import { port } from "../protocol/names.ts";
+import { rsyncOptionNames } from "../protocol/rsync.ts";
+import { parseSourceRule, type Policy } from "./policy.ts";
+
+/** Every setting: flag, environment variable and config file share its name. */
+export const settings = {
+  "control-plane": "URL of the control plane",
+  "state-dir": "keys, spool and rsyncd files (default /var/lib/mirrorfleet-agent)",
+  "mirror-root": "directory below which this host keeps its mirrors",
+  sources:
+    'places to pull from, separated by spaces: "rsync://host[:port]/module/"; "rsync://*" is any',
+  options: `rsync options that orders may use, separated by spaces (default: ${rsyncOptionNames.join(" ")})`,
+  rsync: "rsync program (default rsync)",
+  "daemon-port": "port of a master's rsync daemon (default 8873)",
+  "daemon-address": "address that a master's rsync daemon listens on (default all)",
+  parallel: "rsyncs at a time (default 2)",
+} as const;
+export type SettingName = keyof typeof settings;
+
+/** Name of a setting in the environment and in the config file. */
+export const variableOf = (name: SettingName) =>
+  `MIRRORFLEET_${name.toUpperCase().replaceAll("-", "_")}`;
+
+export const defaultConfigFile = "/etc/mirrorfleet/agent.conf";
+
+const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+const wholeNumber = (text: unknown) =>
+  typeof text === "string" && /^\d{1,9}$/.test(text) ? Number(text) : text;
+const words = (text: string) => text.split(/\s+/).filter(Boolean);
+
+const valuesSchema = z.object({
+  "control-plane": z
+    .url({
+      protocol: /^https?$/,
+      error: 'must be an https URL: for example "https://mirror-control.example.org"',
+    })
+    .refine(
+      (url) => new URL(url).protocol === "https:" || loopback.test(new URL(url).hostname),
+      "must be https, except on loopback",
+    )
+    .transform((url) => url.replace(/\/+$/, ""))
+    .optional(),
+  "state-dir": z
+    .string()
+    .regex(/^\//, "must be an absolute path")
+    .default("/var/lib/mirrorfleet-agent"),
+  "mirror-root": z
+    .string()
+    .regex(/^\/./, 'must be an absolute path other than "/": for example "/srv/mirror"')
+    .refine((path) => !/[\0\n]/.test(path), "must not hold a line break")
+    .optional(),
+  sources: z.string().default(""),
+  options: z
+    .string()
+    .default(rsyncOptionNames.join(" "))
+    .transform(words)
+    .pipe(z.array(z.enum(rsyncOptionNames))),
+  rsync: z.string().min(1).default("rsync"),
+  "daemon-port": z.preprocess(wholeNumber, port).default(8873),
+  "daemon-address": z.union([z.ipv4(), z.ipv6()]).optional(),
+  parallel: z.preprocess(wholeNumber, z.int().min(1).max(64)).default(2),
+});
+
+export type Config = {
+  controlPlane: string | undefined;
+  stateDir: string;
+  mirrorRoot: string | undefined;
+  policy: Policy;
+  rsync: string;
+  daemon: { port: number; address: string | null };
+  parallel: number;
+};
+
+function readFile(file: string | undefined): Record<string, string | undefined> {
+  const path = file ?? defaultConfigFile;
+  if (file === undefined && !existsSync(path)) return {};
+  let values: Record<string, string | undefined>;
+  try {
+    values = parseEnv(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new AppError(
+      "invalid-input",
+      `cannot read the config file ${path}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  const known = (Object.keys(settings) as SettingName[]).map(variableOf);
+  const unknown = Object.keys(values).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new AppError(
+      "invalid-input",
+      `${path}: ${unknown} is not a known setting; those are ${known.join(", ")}`,
+    );
+  }
+  return values;
+}
+
+function sourceRules(text: string) {
+  return words(text).map((word) => {
+    try {
+      return parseSourceRule(word);
+    } catch (cause) {
+      throw new AppError(
+        "invalid-input",
+        `MIRRORFLEET_SOURCES: "${word}" ${(cause as Error).message}`,
+        { cause },
+      );
+    }
+  });
+}
+
+/** Settings from the config file, over them the environment, over both the flags. @throws AppError `invalid-input`. */
+export function readConfig({
+  file,
+  environment,
+  flags,
+}: {
+  file: string | undefined;
+  environment: Record<string, string | undefined>;
+  flags: Partial<Record<SettingName, string>>;
+}): Config {
+  const fromFile = readFile(file);
+  const raw: Record<string, string> = {};
+  for (const name of Object.keys(settings) as SettingName[]) {
+    const text = flags[name] ?? environment[variableOf(name)] ?? fromFile[variableOf(name)];
+    if (text !== undefined && text !== "") raw[name] = text;
+  }
+  const parsed = valuesSchema.safeParse(raw);
+  if (!parsed.success) {
+    const fields = fieldErrors(parsed.error).map(({ field, message }) => ({
+      field: variableOf(field.split(".")[0] as SettingName),
+      message,
+    }));
+    throw new AppError(
+      "invalid-input",
+      fields.map(({ field, message }) => `${field} ${message}`).join("; "),
+      { fields },
+    );
+  }
+  const values = parsed.data;
+  return {
+    controlPlane: values["control-plane"],
+    stateDir: values["state-dir"],
+    mirrorRoot: values["mirror-root"],
+    policy: { sources: sourceRules(values.sources), options: values.options },
+    rsync: values.rsync,
+    daemon: { port: values["daemon-port"], address: values["daemon-address"] ?? null },
+    parallel: values.parallel,
+  };
+}
+
+/** A setting that a command cannot do without. @throws AppError `invalid-input`. */
+export function required<Value>(name: SettingName, value: Value | undefined): Value {
+  if (value === undefined) {
+    throw new AppError(
+      "invalid-input",
+      `${variableOf(name)} is missing: set it in ${defaultConfigFile}, in the environment, or as --${name}`,
+    );
+  }
+  return value;
+}

@@ -1,0 +1,88 @@
+import { AppError } from "../protocol/errors.ts";
+import { maxLogChunkBytes } from "../protocol/report.ts";
+import { backOff } from "./back-off.ts";
+import type { AgentCtx } from "./context.ts";
+import { send } from "./request.ts";
+import type { SpoolEntry } from "./spool.ts";
+
+const reportSeconds = 30;
+
+/** Sends a report with the attempt's task token. @throws AppError. */
+export function report(
+  ctx: AgentCtx,
+  {
+    entry,
+    kind,
+    body,
+  }: { entry: SpoolEntry; kind: string; body: string | Uint8Array<ArrayBuffer> },
+) {
+  const { taskId, taskToken } = entry.ticket;
+  return send({
+    url: `${ctx.controlPlane}/v1/tasks/${taskId}/${kind}`,
+    method: "POST",
+    body,
+    authorization: taskToken,
+    timeoutSeconds: reportSeconds,
+  });
+}
+
+/** True for an answer that will be the same next time: the attempt is not ours any more. */
+export function isFinal(error: unknown): error is AppError {
+  return (
+    error instanceof AppError &&
+    error.code !== "unavailable" &&
+    error.code !== "internal" &&
+    error.code !== "too-many-requests"
+  );
+}
+
+/** Sends what the log has beyond `offset`; answers where the next piece begins. @throws AppError. */
+export async function deliverLog(
+  ctx: AgentCtx,
+  { entry, offset }: { entry: SpoolEntry; offset: number },
+): Promise<number> {
+  const size = await entry.flush();
+  let next = offset;
+  while (next < size) {
+    const bytes = await entry.readLog({
+      offset: next,
+      bytes: Math.min(maxLogChunkBytes, size - next),
+    });
+    if (bytes.length === 0) break;
+    await report(ctx, { entry, kind: `log?offset=${next}`, body: bytes });
+    next += bytes.length;
+  }
+  return next;
+}
+
+/** Delivers the rest of the log and the result, for as long as it takes; false where told to stop first. */
+export async function deliverResult(
+  ctx: AgentCtx,
+  { entry, offset, signal }: { entry: SpoolEntry; offset: number; signal: AbortSignal },
+): Promise<boolean> {
+  const result = await entry.result();
+  let next = offset;
+  for (let failures = 0; result !== null;) {
+    try {
+      next = await deliverLog(ctx, { entry, offset: next });
+      await report(ctx, { entry, kind: "result", body: JSON.stringify(result) });
+      break;
+    } catch (error) {
+      if (isFinal(error)) {
+        ctx.log(
+          `task ${entry.ticket.taskId}: the result of attempt ${entry.ticket.attempt} is not wanted any more: ${error.message}`,
+        );
+        break;
+      }
+      failures += 1;
+      if (failures === 1)
+        ctx.log(
+          `task ${entry.ticket.taskId}: cannot deliver the result yet: ${(error as Error).message}`,
+        );
+      if (signal.aborted) return false;
+      await backOff({ failures, signal });
+    }
+  }
+  await entry.remove();
+  return true;
+}

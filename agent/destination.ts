@@ -1,0 +1,108 @@
+import { createHash } from "node:crypto";
+import { lstat, mkdir, realpath } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join, sep } from "node:path";
+import { AppError } from "../protocol/errors.ts";
+import { isRelativePath } from "../protocol/names.ts";
+
+const refused = (message: string, cause?: unknown) =>
+  new AppError("order-refused", message, { cause });
+
+/** The mirror root with symlinks resolved; it must exist, for an unmounted disk must not be filled. @throws AppError `order-refused`. */
+export async function resolveMirrorRoot({ mirrorRoot }: { mirrorRoot: string }): Promise<string> {
+  const root = await realpath(mirrorRoot).catch((cause: unknown) => {
+    throw refused(
+      `mirror root ${mirrorRoot} cannot be used: is its disk mounted? (${(cause as Error).message})`,
+      cause,
+    );
+  });
+  if (root === "/") throw refused('the mirror root must not be "/"');
+  if (!(await lstat(root)).isDirectory())
+    throw refused(`mirror root ${mirrorRoot} is not a directory`);
+  return root;
+}
+
+/** One step down: the directory `name` of `parent`, made if absent, symlinks resolved. */
+async function enter({
+  parent,
+  name,
+  root,
+}: {
+  parent: string;
+  name: string;
+  root: string;
+}): Promise<string> {
+  const path = join(parent, name);
+  await mkdir(path, { mode: 0o755 }).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "EEXIST") throw refused(`cannot make ${path}: ${cause.message}`, cause);
+  });
+  const real = await realpath(path).catch((cause: unknown) => {
+    throw refused(`${path} is a symlink to nothing`, cause);
+  });
+  if (!real.startsWith(root + sep))
+    throw refused(`${path} is a symlink that leads to ${real}, outside the mirror root ${root}`);
+  if (!(await lstat(real)).isDirectory()) throw refused(`${path} is not a directory`);
+  return real;
+}
+
+/**
+ * Absolute path of a destination strictly below the mirror root, with all symlinks resolved; missing
+ * directories are made. @throws AppError `order-refused`.
+ */
+export async function resolveDestination({
+  mirrorRoot,
+  destination,
+}: {
+  mirrorRoot: string;
+  destination: string;
+}): Promise<string> {
+  if (!isRelativePath(destination)) {
+    throw refused(
+      `destination ${JSON.stringify(destination)} is not a relative path of plain segments below the mirror root`,
+    );
+  }
+  const root = await resolveMirrorRoot({ mirrorRoot });
+  let path = root;
+  for (const name of destination.split("/")) path = await enter({ parent: path, name, root });
+  return path;
+}
+
+/**
+ * Keeps a name on this host until released or until the process dies (an abstract Unix socket).
+ * @throws AppError `conflict` where another process has it.
+ */
+export async function holdName({
+  name,
+  what,
+}: {
+  name: string;
+  what: string;
+}): Promise<{ release: () => Promise<void> }> {
+  const server = createServer();
+  const address = `\0mirrorfleet-agent:${createHash("sha256").update(name).digest("hex")}`;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      reject(cause.code === "EADDRINUSE" ? new AppError("conflict", what, { cause }) : cause);
+    });
+    server.listen(address, resolve);
+  });
+  server.unref();
+  return {
+    release: () =>
+      new Promise<void>((resolve, reject) =>
+        server.close((error) => (error ? reject(error) : resolve())),
+      ),
+  };
+}
+
+/** One rsync at a time on a destination of this host. @throws AppError `conflict`. */
+export function holdDestination({
+  destination,
+}: {
+  destination: string;
+}): Promise<{ release: () => Promise<void> }> {
+  return holdName({
+    name: `destination ${destination}`,
+    what: `another rsync is at work on ${destination}`,
+  });
+}

@@ -1,0 +1,61 @@
+import { AppError } from "../protocol/errors.ts";
+import type { SyncSpec } from "../protocol/order.ts";
+import {
+  formatRsyncUrl,
+  parseRsyncUrl,
+  type RsyncOptionName,
+  rsyncOptionsSchema,
+  type Source,
+} from "../protocol/rsync.ts";
+
+/** What this host allows, whatever an order says. */
+export type Policy = { sources: SourceRule[]; options: RsyncOptionName[] };
+
+/** One allowed place to pull from; null is any. */
+export type SourceRule =
+  | "any"
+  | { host: string; port: number; module: string | null; path: string | null };
+
+const hostOnly = /^rsync:\/\/([^/]+)\/?$/;
+
+/** Parses "rsync://*", "rsync://host[:port]/" or "rsync://host[:port]/module[/path]/". @throws AppError `invalid-input`. */
+export function parseSourceRule(text: string): SourceRule {
+  if (text === "rsync://*") return "any";
+  const bare = hostOnly.exec(text);
+  const { host, port, module, path } = parseRsyncUrl(bare ? `rsync://${bare[1]}/any` : text);
+  return { host: host.toLowerCase(), port, module: bare ? null : module, path };
+}
+
+function matches(rule: SourceRule, source: Source): boolean {
+  if (rule === "any") return true;
+  return (
+    rule.host === source.host.toLowerCase() &&
+    rule.port === source.port &&
+    (rule.module === null || rule.module === source.module) &&
+    (rule.path === null ||
+      rule.path === source.path ||
+      Boolean(source.path?.startsWith(`${rule.path}/`)))
+  );
+}
+
+const defaults = rsyncOptionsSchema.parse({});
+
+/** Checks an order against the host's policy. @throws AppError `order-refused` that names the setting. */
+export function checkPolicy(policy: Policy, { sync }: { sync: SyncSpec }): void {
+  if (!policy.sources.some((rule) => matches(rule, sync.source))) {
+    const url = formatRsyncUrl({ ...sync.source, user: null });
+    throw new AppError(
+      "order-refused",
+      `source ${url} is not allowed on this host: to allow it, add it to MIRRORFLEET_SOURCES`,
+    );
+  }
+  for (const name of Object.keys(defaults) as RsyncOptionName[]) {
+    const isDefault = JSON.stringify(sync.options[name]) === JSON.stringify(defaults[name]);
+    if (!isDefault && !policy.options.includes(name)) {
+      throw new AppError(
+        "order-refused",
+        `rsync option "${name}" is not allowed on this host: to allow it, add it to MIRRORFLEET_OPTIONS`,
+      );
+    }
+  }
+}

@@ -1,0 +1,135 @@
+import { randomUUID } from "node:crypto";
+import { AppError } from "../protocol/errors.ts";
+import {
+  daemonUsersSchema,
+  type Daemon,
+  type PollAnswer,
+  pollAnswerSchema,
+} from "../protocol/fleet.ts";
+import { backOff } from "./back-off.ts";
+import type { AgentCtx } from "./context.ts";
+import { deliverResult } from "./deliver.ts";
+import { signedRequest } from "./request.ts";
+import { openSealed, runTask } from "./run-task.ts";
+import type { DaemonUser } from "./rsync/daemon-config.ts";
+import { leftSpoolEntries } from "./spool.ts";
+import { version } from "./version.ts";
+
+const waitSeconds = 25;
+/** Beyond the wait: the network, and a control plane that is busy. */
+const answerSeconds = 15;
+
+type RunningDaemon = { identity: Daemon; update: (users: DaemonUser[]) => Promise<void> };
+
+/** Delivers what an earlier process of this agent left; an rsync that died with it counts as interrupted. */
+export async function deliverLeftovers(
+  ctx: AgentCtx,
+  { hurry }: { hurry: AbortSignal },
+): Promise<void> {
+  for (const entry of await leftSpoolEntries({ stateDir: ctx.config.stateDir })) {
+    if ((await entry.result()) === null) {
+      await entry.finish({
+        outcome: "interrupted",
+        exitCode: null,
+        message: "the agent ended during this attempt",
+        changes: 0,
+        stats: null,
+        seconds: 0,
+      });
+    }
+    await deliverResult(ctx, { entry, offset: 0, signal: hurry });
+  }
+}
+
+async function fetchDaemonUsers(
+  ctx: AgentCtx,
+  { daemon }: { daemon: RunningDaemon },
+): Promise<string> {
+  const { version: fetched, users } = await signedRequest(ctx, {
+    method: "GET",
+    path: "/v1/agent/daemon-users",
+    schema: daemonUsersSchema,
+    timeoutSeconds: 30,
+  });
+  await daemon.update(
+    await Promise.all(
+      users.map(async ({ name, addresses, sealedPassword }) => ({
+        name,
+        addresses,
+        password: await openSealed(ctx, { sealed: sealedPassword }),
+      })),
+    ),
+  );
+  ctx.log(
+    `the rsync daemon admits ${users.length === 0 ? "nobody" : users.map(({ name }) => name).join(", ")}`,
+  );
+  return fetched;
+}
+
+/** Waits until fewer tasks run than allowed. */
+async function waitForRoom({
+  running,
+  parallel,
+}: {
+  running: Set<Promise<void>>;
+  parallel: number;
+}) {
+  while (running.size >= parallel) await Promise.race(running);
+}
+
+/**
+ * Polls for work until `stop`, then waits for the tasks under way, which `stop` also ends.
+ * @throws AppError `agent-revoked`.
+ */
+export async function pollLoop(
+  ctx: AgentCtx,
+  { daemon, stop, hurry }: { daemon: RunningDaemon | null; stop: AbortSignal; hurry: AbortSignal },
+): Promise<void> {
+  const running = new Set<Promise<void>>();
+  let daemonUsersVersion: string | null = null;
+  let failures = 0;
+  let pollId = randomUUID();
+  const poll = (): Promise<PollAnswer> =>
+    signedRequest(ctx, {
+      method: "POST",
+      path: "/v1/agent/poll",
+      body: {
+        pollId,
+        agentVersion: version,
+        waitSeconds,
+        daemonUsersVersion,
+        daemon: daemon?.identity ?? null,
+      },
+      schema: pollAnswerSchema,
+      timeoutSeconds: waitSeconds + answerSeconds,
+      signal: stop,
+    });
+  const take = (lease: NonNullable<PollAnswer["lease"]>) => {
+    const task = runTask(ctx, { lease, stop, hurry })
+      .catch((error: unknown) => ctx.log(`a task failed in the agent: ${(error as Error).stack}`))
+      .finally(() => running.delete(task));
+    running.add(task);
+  };
+  while (!stop.aborted) {
+    await waitForRoom({ running, parallel: ctx.config.parallel });
+    if (stop.aborted) break;
+    try {
+      const answer = await poll();
+      if (failures > 0) ctx.log("in contact with the control plane again");
+      failures = 0;
+      // A poll that was answered is over; one that was not keeps its id, and so its lease.
+      pollId = randomUUID();
+      if (answer.lease) take(answer.lease);
+      if (daemon && answer.daemonUsersVersion !== daemonUsersVersion)
+        daemonUsersVersion = await fetchDaemonUsers(ctx, { daemon });
+    } catch (error) {
+      if (stop.aborted) break;
+      if (error instanceof AppError && error.code === "agent-revoked") throw error;
+      failures += 1;
+      if (failures === 1)
+        ctx.log(`out of contact with the control plane: ${(error as Error).message}`);
+      await backOff({ failures, signal: stop });
+    }
+  }
+  await Promise.all(running);
+}

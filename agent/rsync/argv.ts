@@ -1,0 +1,47 @@
+import type { SyncSpec } from "../../protocol/order.ts";
+import { formatRsyncUrl } from "../../protocol/rsync.ts";
+
+/** Seconds to wait for the source's daemon to take the connection. */
+const connectTimeoutSeconds = 60;
+
+/**
+ * Arguments of one rsync; pure. `destination` is absolute and resolved; `maxDelete` is the value of
+ * `--max-delete`, null for none. Options come first as `--name=value`, both operands after `--`.
+ */
+export function buildArgv({
+  sync,
+  destination,
+  maxDelete,
+}: {
+  sync: SyncSpec;
+  destination: string;
+  maxDelete: number | null;
+}): string[] {
+  const { options, limits } = sync;
+  return [
+    // --archive without owner, group and devices: a mirror's files belong to the agent's user.
+    "--recursive",
+    "--links",
+    "--perms",
+    "--times",
+    ...(options.hardLinks ? ["--hard-links"] : []),
+    "--no-devices",
+    "--no-specials",
+    "--delay-updates",
+    ...(options.delete ? ["--delete-after"] : []),
+    ...(options.delete && maxDelete !== null ? [`--max-delete=${maxDelete}`] : []),
+    ...options.filters.map(
+      ({ action, pattern }) => `--filter=${action === "include" ? "+" : "-"} ${pattern}`,
+    ),
+    ...(options.bandwidthKiBps === null ? [] : [`--bwlimit=${options.bandwidthKiBps}`]),
+    `--timeout=${limits.stallSeconds}`,
+    `--contimeout=${connectTimeoutSeconds}`,
+    "--outbuf=L",
+    "--no-human-readable",
+    "--info=progress2,stats2",
+    "--out-format=%i %n%L",
+    "--",
+    formatRsyncUrl(sync.source),
+    `${destination}/`,
+  ];
+}

@@ -1,0 +1,130 @@
+import { rm, stat } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+import { AppError } from "../../protocol/errors.ts";
+import { writeFileAtomically } from "../files.ts";
+import {
+  type DaemonSettings,
+  type DaemonUser,
+  renderDaemonConfig,
+  renderSecrets,
+  secretsFile,
+} from "./daemon-config.ts";
+
+const longestPauseSeconds = 60;
+
+function isListening({ host, port }: { host: string; port: number }): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+async function writeConfig({
+  settings,
+  users,
+}: {
+  settings: DaemonSettings;
+  users: DaemonUser[];
+}): Promise<string> {
+  const { uid, gid } = await stat(settings.mirrorRoot);
+  const owner = process.getuid?.() === 0 ? { uid, gid } : null;
+  const path = join(settings.stateDir, "rsyncd.conf");
+  // Passwords first: a user must never stand in the configuration without one.
+  await writeFileAtomically({
+    path: secretsFile(settings.stateDir),
+    text: renderSecrets(users),
+    mode: 0o600,
+  });
+  await writeFileAtomically({
+    path,
+    text: renderDaemonConfig({ settings, users, owner }),
+    mode: 0o600,
+  });
+  return path;
+}
+
+/**
+ * Runs the master's rsync daemon and starts it again when it dies. It reads its configuration at each
+ * connection, so `update` needs no restart. @throws AppError `conflict` where the port is in use.
+ */
+export async function startDaemon(
+  ctx: { rsync: string; log: (message: string) => void },
+  settings: DaemonSettings & { users: DaemonUser[] },
+): Promise<{
+  port: number;
+  update: (users: DaemonUser[]) => Promise<void>;
+  stop: () => Promise<void>;
+}> {
+  const { port, address, stateDir } = settings;
+  const host = address ?? "127.0.0.1";
+  if (await isListening({ host, port })) {
+    throw new AppError(
+      "conflict",
+      `port ${port} is in use: set MIRRORFLEET_DAEMON_PORT to another, or stop what listens there`,
+    );
+  }
+  const config = await writeConfig({ settings, users: settings.users });
+  let stopping = false;
+  const pause = new AbortController();
+  let child: ReturnType<typeof spawnDaemon> | undefined;
+  const spawnDaemon = () =>
+    execa(ctx.rsync, ["--daemon", "--no-detach", `--config=${config}`], {
+      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C" },
+      extendEnv: false,
+      detached: true,
+      cleanup: true,
+      reject: false,
+      stdin: "ignore",
+      stdout: "ignore",
+      maxBuffer: 65_536,
+    });
+  const supervise = async () => {
+    for (let seconds = 1; !stopping; seconds = Math.min(seconds * 2, longestPauseSeconds)) {
+      // A daemon that was killed leaves its pid file, and rsync refuses to start beside one.
+      await rm(join(stateDir, "rsyncd.pid"), { force: true });
+      const started = Date.now();
+      child = spawnDaemon();
+      const { exitCode, stderr } = await child;
+      if (stopping) return;
+      if (Date.now() - started > 60_000) seconds = 1;
+      ctx.log(
+        `the rsync daemon ended (${exitCode ?? "killed"}${stderr ? `: ${String(stderr).trim()}` : ""}); it starts again in ${seconds} s`,
+      );
+      await sleep(seconds * 1000, undefined, { signal: pause.signal }).catch(() => undefined);
+    }
+  };
+  const supervised = supervise();
+  for (let tries = 0; !(await isListening({ host, port })); tries++) {
+    if (tries === 100)
+      throw new AppError(
+        "unavailable",
+        `the rsync daemon does not listen on ${host}:${port}; see ${join(stateDir, "rsyncd.log")}`,
+      );
+    await sleep(50);
+  }
+  return {
+    port,
+    update: async (users) => {
+      await writeConfig({ settings, users });
+    },
+    stop: async () => {
+      stopping = true;
+      pause.abort();
+      if (child?.pid !== undefined) {
+        try {
+          process.kill(-child.pid, "SIGTERM");
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+        }
+      }
+      await supervised;
+    },
+  };
+}

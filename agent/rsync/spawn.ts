@@ -1,0 +1,154 @@
+import { StringDecoder } from "node:string_decoder";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+import type { Progress, SyncStats } from "../../protocol/report.ts";
+import { parseProgress } from "./progress.ts";
+import { collectStat, completeStats } from "./stats.ts";
+
+/** Seconds between TERM and KILL. */
+const graceSeconds = 10;
+/** Characters of stderr that are kept: the end says what went wrong. */
+const keptStderr = 8192;
+/** Itemized line: "*deleting", or eleven characters of what changed. */
+const changePattern = /^(?:\*deleting {3}|[<>ch.*][fdLDS][.+cstpoguax?]{9} )/;
+
+export type RsyncExit = {
+  exitCode: number | null;
+  ended: "exited" | "timeout" | "stalled" | "interrupted";
+  /** Paths created, changed or deleted. */
+  changes: number;
+  stats: SyncStats | null;
+  stderr: string;
+  /** Deletions that `--max-delete` left undone. */
+  skippedDeletions: number;
+};
+
+export type RunInput = {
+  argv: string[];
+  password: string | null;
+  wallClockSeconds: number;
+  stallSeconds: number;
+  signal: AbortSignal;
+  onLine: (line: string) => void;
+  onProgress: (progress: Progress) => void;
+};
+
+/** Splits a stream into lines at \n and \r; bytes that are not UTF-8 become U+FFFD. A line has at most 64 KiB. */
+function lineSplitter(onLine: (line: string) => void) {
+  const decoder = new StringDecoder("utf8");
+  let rest = "";
+  return {
+    write: (chunk: Buffer) => {
+      const lines = (rest + decoder.write(chunk)).split(/[\n\r]/);
+      rest = lines.pop()!.slice(-65_536);
+      for (const line of lines) if (line !== "") onLine(line);
+    },
+    end: () => {
+      if (rest !== "") onLine(rest);
+    },
+  };
+}
+
+function groupLives(pid: number): boolean {
+  try {
+    process.kill(-pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+/** Ends a whole process group: TERM, then KILL; returns when nothing of it lives. */
+async function endGroup(pid: number): Promise<void> {
+  signalGroup(pid, "SIGTERM");
+  for (let waited = 0; groupLives(pid); waited += 0.1) {
+    if (waited >= graceSeconds) signalGroup(pid, "SIGKILL");
+    await sleep(100);
+  }
+}
+
+/** Runs one rsync in a process group of its own, and leaves none of its processes behind. */
+export async function runRsync(ctx: { rsync: string }, input: RunInput): Promise<RsyncExit> {
+  const exit: RsyncExit = {
+    exitCode: null,
+    ended: "exited",
+    changes: 0,
+    stats: null,
+    stderr: "",
+    skippedDeletions: 0,
+  };
+  if (input.signal.aborted) return { ...exit, ended: "interrupted" };
+  const stats: Partial<SyncStats> = {};
+  // Its own environment: nothing of the agent's secrets, and no RSYNC_* variable that changes options.
+  const env = {
+    PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+    LC_ALL: "C",
+    ...(input.password !== null && { RSYNC_PASSWORD: input.password }),
+  };
+  const child = execa(ctx.rsync, input.argv, {
+    env,
+    extendEnv: false,
+    detached: true,
+    buffer: false,
+    reject: false,
+    stdin: "ignore",
+    encoding: "buffer",
+    cleanup: true,
+  });
+  let ending: Promise<void> | undefined;
+  const end = (why: RsyncExit["ended"]) => {
+    if (ending || child.pid === undefined) return;
+    exit.ended = why;
+    ending = endGroup(child.pid);
+  };
+  let stall: NodeJS.Timeout;
+  const alive = () => {
+    clearTimeout(stall);
+    stall = setTimeout(() => end("stalled"), input.stallSeconds * 1000);
+  };
+  const wallClock = setTimeout(() => end("timeout"), input.wallClockSeconds * 1000);
+  const interrupt = () => end("interrupted");
+  input.signal.addEventListener("abort", interrupt);
+  alive();
+  const take = (line: string) => {
+    const skipped = /--max-delete limit \((\d+) skipped\)/.exec(line);
+    if (skipped) exit.skippedDeletions = Number(skipped[1]);
+    const progress = parseProgress(line);
+    if (progress) return input.onProgress(progress);
+    if (changePattern.test(line)) exit.changes += 1;
+    else collectStat(stats, line);
+    input.onLine(line);
+  };
+  const stdout = lineSplitter(take);
+  const stderr = lineSplitter((line) => {
+    exit.stderr = `${exit.stderr}${line}\n`.slice(-keptStderr);
+    take(line);
+  });
+  child.stdout.on("data", (chunk: Buffer) => {
+    alive();
+    stdout.write(chunk);
+  });
+  child.stderr.on("data", stderr.write);
+  const result = await child;
+  stdout.end();
+  stderr.end();
+  clearTimeout(stall!);
+  clearTimeout(wallClock);
+  input.signal.removeEventListener("abort", interrupt);
+  await ending;
+  // rsync is two processes: the second must not outlive the first.
+  if (child.pid !== undefined && groupLives(child.pid)) await endGroup(child.pid);
+  const missing = (result.cause as NodeJS.ErrnoException | undefined)?.code;
+  exit.exitCode =
+    missing === "ENOENT" ? 127 : missing === "EACCES" ? 126 : (result.exitCode ?? null);
+  exit.stats = completeStats(stats);
+  return exit;
+}

@@ -1,0 +1,81 @@
+import { mkdir } from "node:fs/promises";
+import { AppError } from "../protocol/errors.ts";
+import { type Config, required } from "./config.ts";
+import type { AgentCtx } from "./context.ts";
+import { holdName, resolveMirrorRoot } from "./destination.ts";
+import { readIdentity } from "./identity.ts";
+import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
+import { startDaemon } from "./rsync/daemon.ts";
+import { openSeenOrders } from "./verify-order.ts";
+
+/** Name of the module that a master serves its mirror root as. */
+const daemonModule = "mirror";
+
+async function startMastersDaemon(ctx: AgentCtx) {
+  if (!ctx.identity.roles.includes("master")) return null;
+  const { port, address } = ctx.config.daemon;
+  // Nobody is admitted before the control plane has said who is.
+  const daemon = await startDaemon(
+    { rsync: ctx.config.rsync, log: ctx.log },
+    {
+      mirrorRoot: ctx.config.mirrorRoot,
+      module: daemonModule,
+      port,
+      address,
+      stateDir: ctx.config.stateDir,
+      users: [],
+    },
+  );
+  ctx.log(`the rsync daemon serves ${ctx.config.mirrorRoot} on port ${port}`);
+  return { identity: { port, module: daemonModule }, update: daemon.update, stop: daemon.stop };
+}
+
+/**
+ * Runs the agent until `stop`, which ends its rsyncs; `hurry` also gives up on deliveries, whose
+ * spool the next start delivers. @throws AppError `agent-revoked`, `conflict` beside another agent.
+ */
+export async function runAgent({
+  config,
+  log,
+  stop,
+  hurry,
+}: {
+  config: Config;
+  log: (message: string) => void;
+  stop: AbortSignal;
+  hurry: AbortSignal;
+}): Promise<void> {
+  const identity = await readIdentity({ stateDir: config.stateDir });
+  const mirrorRoot = await resolveMirrorRoot({
+    mirrorRoot: required("mirror-root", config.mirrorRoot),
+  });
+  if (config.policy.sources.length === 0)
+    throw new AppError(
+      "invalid-input",
+      "MIRRORFLEET_SOURCES is empty: name the places that this host may pull from",
+    );
+  await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+  const held = await holdName({
+    name: `state ${config.stateDir}`,
+    what: `another agent runs with the state directory ${config.stateDir}`,
+  });
+  const ctx: AgentCtx = {
+    config: { ...config, mirrorRoot },
+    identity,
+    controlPlane: config.controlPlane ?? identity.controlPlane,
+    clock: { skewSeconds: 0 },
+    seen: await openSeenOrders({ stateDir: config.stateDir }),
+    log,
+  };
+  const daemon = await startMastersDaemon(ctx);
+  try {
+    log(`host ${identity.host} (${identity.roles.join(", ")}) polls ${ctx.controlPlane}`);
+    await Promise.all([
+      deliverLeftovers(ctx, { hurry: stop }),
+      pollLoop(ctx, { daemon, stop, hurry }),
+    ]);
+  } finally {
+    await daemon?.stop();
+    await held.release();
+  }
+}
