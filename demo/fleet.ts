@@ -1,0 +1,140 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { type Client, createClient } from "../protocol/client.ts";
+import { AppError } from "../protocol/errors.ts";
+import { freePort, type Program, runProgram, startProgram } from "./processes.ts";
+
+export const hosts = ["master", "ftp1", "ftp2"] as const;
+export type HostName = (typeof hosts)[number];
+
+const programFile = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+export type Place = { directory: string; track: (program: Program) => void };
+
+export const rootOf = (directory: string, host: HostName) => join(directory, host, "mirror");
+
+async function untilReady({
+  url,
+  program,
+  logFile,
+}: {
+  url: string;
+  program: Program;
+  logFile: string;
+}) {
+  for (let tries = 0; tries < 600; tries++) {
+    if (program.child.exitCode !== null) break;
+    const ready = await fetch(`${url}/readyz`).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (ready) return;
+    await sleep(100);
+  }
+  throw new AppError(
+    "unavailable",
+    `${program.name} did not start: ${(await readFile(logFile, "utf8")).slice(-2000)}`,
+  );
+}
+
+/** Starts an rsync daemon that serves `tree` read only on loopback; answers its URL. */
+export async function startUpstream(
+  { directory, track }: Place,
+  { tree }: { tree: string },
+): Promise<string> {
+  const port = await freePort();
+  const config = join(directory, "upstream.conf");
+  const chroot = "use chroot = no\n";
+  const owner = process.getuid?.() === 0 ? "uid = root\ngid = root\n" : "";
+  await writeFile(
+    config,
+    `address = 127.0.0.1\nport = ${port}\npid file = ${join(directory, "upstream.pid")}\n${chroot}${owner}[upstream]\npath = ${tree}\nread only = yes\n`,
+  );
+  track(
+    startProgram({
+      name: "upstream",
+      command: "rsync",
+      args: ["--daemon", "--no-detach", `--config=${config}`],
+      env: {},
+      logFile: join(directory, "upstream.log"),
+    }),
+  );
+  return `rsync://127.0.0.1:${port}/upstream/`;
+}
+
+/** Starts the control plane on its embedded database. */
+export async function startControlPlane({
+  directory,
+  track,
+}: Place): Promise<{ url: string; client: Client; dataDirectory: string }> {
+  const dataDirectory = join(directory, "data");
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const logFile = join(directory, "control-plane.log");
+  const env = { MIRRORFLEET_DATA: dataDirectory, MIRRORFLEET_LISTEN: url.slice("http://".length) };
+  const program = startProgram({
+    name: "control plane",
+    command: process.execPath,
+    args: [programFile("control-plane/main.ts")],
+    env,
+    logFile,
+  });
+  track(program);
+  await untilReady({ url, program, logFile });
+  const token = (await readFile(join(dataDirectory, "admin-token"), "utf8")).trim();
+  return { url, client: createClient({ url, token }), dataDirectory };
+}
+
+/** Invites a host, lets its agent join with the one-use token, and starts the agent. */
+export async function startAgent(
+  { directory, track }: Place,
+  {
+    host,
+    client,
+    url,
+    source,
+    daemonPort,
+  }: {
+    host: HostName;
+    client: Client;
+    url: string;
+    source: string;
+    daemonPort: number;
+  },
+): Promise<void> {
+  const { enrolment } = await client.createHost({
+    name: host,
+    roles: [host === "master" ? "master" : "ftp"],
+    addresses: ["127.0.0.1"],
+  });
+  await mkdir(rootOf(directory, host), { recursive: true });
+  const logFile = join(directory, host, "agent.log");
+  const tokenFile = join(directory, host, "enrolment-token");
+  await writeFile(tokenFile, enrolment.token, { mode: 0o600 });
+  const agent = programFile("agent/main.ts");
+  const env = {
+    MIRRORFLEET_CONTROL_PLANE: url,
+    MIRRORFLEET_STATE_DIR: join(directory, host, "state"),
+    MIRRORFLEET_MIRROR_ROOT: rootOf(directory, host),
+    MIRRORFLEET_SOURCES: source,
+    MIRRORFLEET_DAEMON_PORT: String(daemonPort),
+    MIRRORFLEET_DAEMON_ADDRESS: "127.0.0.1",
+  };
+  const joined = await runProgram({
+    name: `${host} join`,
+    command: process.execPath,
+    args: [agent, "join", "--token-file", tokenFile],
+    env,
+    logFile,
+    track,
+  });
+  if (joined !== 0)
+    throw new AppError(
+      "unavailable",
+      `host ${host} could not join: ${(await readFile(logFile, "utf8")).slice(-2000)}`,
+    );
+  track(
+    startProgram({ name: host, command: process.execPath, args: [agent, "run"], env, logFile }),
+  );
+}

@@ -1,0 +1,61 @@
+import type { RunDetail, Task } from "../protocol/project.ts";
+
+const width = 24;
+const size = (bytes: number) =>
+  bytes < 1e6
+    ? `${(bytes / 1e3).toFixed(0)} kB`
+    : bytes < 1e9
+      ? `${(bytes / 1e6).toFixed(1)} MB`
+      : `${(bytes / 1e9).toFixed(2)} GB`;
+
+/** Share of a task that is done, 0 to 1. */
+function share({ state, progress }: Task): number {
+  if (state === "succeeded") return 1;
+  if (!progress) return 0;
+  return progress.filesTotal > 0
+    ? progress.filesChecked / progress.filesTotal
+    : progress.percent / 100;
+}
+
+/** One host's line: bar, files, bytes, rate. */
+function line(task: Task): string {
+  const filled = Math.round(share(task) * width);
+  const bar = "█".repeat(filled) + "░".repeat(width - filled);
+  const { progress, result } = task;
+  const files = result?.stats?.files ?? progress?.filesChecked ?? 0;
+  const bytes = result?.stats?.transferredBytes ?? progress?.bytes ?? 0;
+  const rate = result
+    ? `in ${result.seconds.toFixed(1)} s`
+    : progress
+      ? `${size(progress.bytesPerSecond)}/s`
+      : "";
+  const state = task.state === "leased" ? "syncing" : task.state;
+  return `  ${task.host.padEnd(8)} ${bar} ${String(files).padStart(7)} files ${size(bytes).padStart(9)} ${rate.padStart(11)}  ${state}`;
+}
+
+/** Draws a run's hosts, over the lines drawn before on a terminal; elsewhere it prints a line per change of state. */
+export function createScreen({ output, hosts }: { output: NodeJS.WriteStream; hosts: string[] }) {
+  let drawn = 0;
+  let last = "";
+  const draw = (run: RunDetail) => {
+    const lines = hosts.map((host) => {
+      const task = run.tasks.find((candidate) => candidate.host === host);
+      return task ? line(task) : `  ${host.padEnd(8)} ${"░".repeat(width)} waits for the master`;
+    });
+    if (output.isTTY) {
+      output.write(
+        `${drawn > 0 ? `\u001b[${drawn}A` : ""}${lines.map((text) => `\u001b[2K${text}\n`).join("")}`,
+      );
+      drawn = lines.length;
+      return;
+    }
+    const states = run.tasks.map(({ host, state }) => `${host} ${state}`).join();
+    if (states !== last) output.write(`${lines.join("\n")}\n\n`);
+    last = states;
+  };
+  const next = () => {
+    drawn = 0;
+    last = "";
+  };
+  return { draw, next };
+}
