@@ -8,7 +8,7 @@ import { writeFileAtomically } from "./files.ts";
 const secret = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 
 /** Who this agent is, and whose orders it takes. Holds private keys: never logged, never sent. */
-export const identitySchema = enrolAnswerSchema.extend({
+const identitySchema = enrolAnswerSchema.extend({
   controlPlane: z.string(),
   signingKey: signingKeySchema.extend({ d: secret }),
   sealingKey: sealingKeySchema.extend({ d: secret }),

@@ -13,15 +13,17 @@ async function sha256(path: Buffer): Promise<string> {
 async function describe(path: Buffer): Promise<Entry> {
   const stats = await lstat(path, { bigint: true });
   const mode = (stats.mode & 0o7777n).toString(8);
+  // Whole seconds: what rsync itself compares.
+  const mtime = stats.mtimeNs / 1_000_000_000n;
   const common = {
     inode: `${stats.dev}:${stats.ino}`,
     links: stats.isFile() ? Number(stats.nlink) : 1,
   };
   if (stats.isSymbolicLink())
-    return { ...common, what: `link ${await readlink(path, "latin1")} ${stats.mtimeNs}` };
-  if (stats.isDirectory()) return { ...common, what: `directory ${mode} ${stats.mtimeNs}` };
+    return { ...common, what: `link ${await readlink(path, "latin1")} ${mtime}` };
+  if (stats.isDirectory()) return { ...common, what: `directory ${mode} ${mtime}` };
   if (stats.isFile())
-    return { ...common, what: `file ${mode} ${stats.mtimeNs} ${stats.size} ${await sha256(path)}` };
+    return { ...common, what: `file ${mode} ${mtime} ${stats.size} ${await sha256(path)}` };
   return { ...common, what: "special" };
 }
 
@@ -56,7 +58,7 @@ function hardLinkLeaders(entries: Map<string, Entry>): Map<string, string> {
 }
 
 /**
- * Compares two trees: names, types, content, modes, times to the nanosecond, link targets, hard links.
+ * Compares two trees: names, types, content, modes, times to the second, link targets, hard links.
  * Shares no code with the product. Returns the first differences, and how much was compared.
  */
 export async function compareTrees({

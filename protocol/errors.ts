@@ -23,7 +23,7 @@ export const statusByCode = {
 export type ErrorCode = keyof typeof statusByCode;
 
 /** One field at fault: where it is, what was wrong, what would be right. */
-export const fieldErrorSchema = z.object({ field: z.string(), message: z.string() });
+const fieldErrorSchema = z.object({ field: z.string(), message: z.string() });
 export type FieldError = z.infer<typeof fieldErrorSchema>;
 
 /** RFC 9457 problem document, the body of every error answer. */

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { hostAddress, hostName, moduleName, port } from "./names.ts";
 
-export const roles = ["master", "ftp"] as const;
-export const roleSchema = z.enum(roles);
+const roles = ["master", "ftp"] as const;
+const roleSchema = z.enum(roles);
 export type Role = z.infer<typeof roleSchema>;
 
 /** Body of `POST /v1/hosts`: makes a host and its first enrolment token. */
@@ -43,7 +43,7 @@ export const hostSchema = z.object({
 export type Host = z.infer<typeof hostSchema>;
 
 /** An enrolment token: shown once, used once. */
-export const enrolmentTokenSchema = z.object({
+const enrolmentTokenSchema = z.object({
   token: z.string(),
   expiresAt: z.iso.datetime(),
 });
@@ -63,7 +63,7 @@ export type SigningKey = z.infer<typeof signingKeySchema>;
 export type SealingKey = z.infer<typeof sealingKeySchema>;
 
 /** What a master's agent says of the rsync daemon that it runs. */
-export const daemonSchema = z.strictObject({ port, module: moduleName });
+const daemonSchema = z.strictObject({ port, module: moduleName });
 export type Daemon = z.infer<typeof daemonSchema>;
 
 /** Body of `POST /v1/enrol`. */

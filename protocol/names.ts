@@ -75,8 +75,3 @@ export const moduleName = z
     /^[A-Za-z0-9_](?:[A-Za-z0-9_+-]|\.(?!\.)){0,126}$/,
     'must be the name of an rsync module: letters, digits, "._+-", not beginning with "-": for example "debian"',
   );
-
-/** A name for people: an operator token's, for instance. */
-export const label = z
-  .string()
-  .regex(/^[^\p{Cc}]{1,100}$/u, "must be 1 to 100 characters without control characters");

@@ -13,7 +13,7 @@ export const tokenTypes = {
 export const signatureAlgorithm = "EdDSA";
 
 /** What a task order tells the agent to do: one pull into one directory. */
-export const syncSpecSchema = z.strictObject({
+const syncSpecSchema = z.strictObject({
   project: projectName,
   source: sourceSchema,
   /** Below one of the agent's mirror roots. */
@@ -64,7 +64,6 @@ export const agentTokenClaimsSchema = z.object({
   /** SHA-256 of the body, base64url. */
   bsh: z.string(),
 });
-export type AgentTokenClaims = z.infer<typeof agentTokenClaimsSchema>;
 
 /** Seconds that an agent's clock may differ from the control plane's. */
 export const clockToleranceSeconds = 60;

@@ -2,12 +2,12 @@ import { z } from "zod";
 import { hostName, projectName, relativePath } from "./names.ts";
 import { progressSchema, resultSchema } from "./report.ts";
 import { rsyncOptionsSchema } from "./rsync.ts";
-import { attemptStates, runStates, taskStates } from "./states.ts";
+import { runStates, taskStates } from "./states.ts";
 
 /** Times that were missed while nobody looked: run the latest of them, or none. */
-export const misfirePolicies = ["latest", "skip"] as const;
+const misfirePolicies = ["latest", "skip"] as const;
 /** A time that falls due during a run: leave it out, or let one wait. */
-export const overlapPolicies = ["skip", "queue-one"] as const;
+const overlapPolicies = ["skip", "queue-one"] as const;
 
 const defaultOptions = rsyncOptionsSchema.parse({});
 
@@ -43,7 +43,7 @@ export const projectCreateSchema = z.strictObject({
 export type ProjectCreate = z.input<typeof projectCreateSchema>;
 
 /** One project on one host. */
-export const replicaSchema = z.object({
+const replicaSchema = z.object({
   host: z.string(),
   role: z.enum(["master", "ftp"]),
   generation: z.int(),
@@ -68,7 +68,7 @@ export const triggerSchema = z.strictObject({
   approveDeletions: z.int().min(1).nullable().default(null),
 });
 
-export const taskSchema = z.object({
+const taskSchema = z.object({
   id: z.uuid(),
   runId: z.uuid(),
   project: z.string(),
@@ -84,14 +84,6 @@ export const taskSchema = z.object({
   finishedAt: z.iso.datetime().nullable(),
 });
 export type Task = z.infer<typeof taskSchema>;
-
-export const attemptSchema = z.object({
-  attempt: z.int(),
-  state: z.enum(attemptStates),
-  startedAt: z.iso.datetime(),
-  finishedAt: z.iso.datetime().nullable(),
-  result: resultSchema.nullable(),
-});
 
 export const runSchema = z.object({
   id: z.uuid(),
@@ -109,5 +101,3 @@ export type Run = z.infer<typeof runSchema>;
 
 export const runDetailSchema = runSchema.extend({ tasks: z.array(taskSchema) });
 export type RunDetail = z.infer<typeof runDetailSchema>;
-
-export const taskDetailSchema = taskSchema.extend({ attempts: z.array(attemptSchema) });

@@ -19,7 +19,7 @@ export const progressSchema = z.strictObject({
 export type Progress = z.infer<typeof progressSchema>;
 
 /** What an rsync did; from `--stats`. Counts of files, sizes in bytes. */
-export const syncStatsSchema = z.strictObject({
+const syncStatsSchema = z.strictObject({
   files: count,
   created: count,
   deleted: count,
@@ -35,9 +35,6 @@ export type SyncStats = z.infer<typeof syncStatsSchema>;
 
 /** Body of `POST /v1/tasks/{id}/heartbeat`. */
 export const heartbeatSchema = z.strictObject({ progress: progressSchema.nullable() });
-
-/** Answer to a heartbeat. */
-export const heartbeatAnswerSchema = z.object({ leaseSeconds: z.int() });
 
 /** Longest log chunk in bytes; a longer body is refused. */
 export const maxLogChunkBytes = 256 * 1024;

@@ -3,7 +3,7 @@ import { AppError } from "./errors.ts";
 import { isNetworkHost, moduleName, networkHost, port, relativePath } from "./names.ts";
 
 /** Port of an rsync daemon where a URL names none. */
-export const defaultRsyncPort = 873;
+const defaultRsyncPort = 873;
 
 /** Where a task pulls from: always an rsync daemon. */
 export const sourceSchema = z.strictObject({

@@ -3,8 +3,7 @@ export const taskStates = ["queued", "leased", "succeeded", "failed"] as const;
 export type TaskState = (typeof taskStates)[number];
 
 /** What can happen to a task. */
-export const taskEvents = ["lease", "succeed", "fail", "retry", "expire", "exhaust"] as const;
-export type TaskEvent = (typeof taskEvents)[number];
+type TaskEvent = "lease" | "succeed" | "fail" | "retry" | "expire" | "exhaust";
 
 /** The state machine of a task; an event that a state does not list cannot happen in it. */
 export const taskTransitions: Record<TaskState, Partial<Record<TaskEvent, TaskState>>> = {
@@ -21,8 +20,7 @@ export const taskTransitions: Record<TaskState, Partial<Record<TaskEvent, TaskSt
 };
 
 /** States of one attempt. `superseded` lost its lease; what it reports later is kept as evidence only. */
-export const attemptStates = ["running", "succeeded", "failed", "superseded"] as const;
-export type AttemptState = (typeof attemptStates)[number];
+export type AttemptState = "running" | "succeeded" | "failed" | "superseded";
 
 /**
  * States of a run. `queued` waits for the project's current pull; `running` pulls from the upstream;
@@ -38,8 +36,7 @@ export const runStates = [
 ] as const;
 export type RunState = (typeof runStates)[number];
 
-export const runEvents = ["start", "distribute", "succeed", "fail"] as const;
-export type RunEvent = (typeof runEvents)[number];
+type RunEvent = "start" | "distribute" | "succeed" | "fail";
 
 /** The state machine of a run. */
 export const runTransitions: Record<RunState, Partial<Record<RunEvent, RunState>>> = {

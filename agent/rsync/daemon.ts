@@ -95,7 +95,7 @@ export async function startDaemon(
       if (stopping) return;
       if (Date.now() - started > 60_000) seconds = 1;
       ctx.log(
-        `the rsync daemon ended (${exitCode ?? "killed"}${stderr ? `: ${String(stderr).trim()}` : ""}); it starts again in ${seconds} s`,
+        `the rsync daemon ended (${exitCode ?? "killed"}${stderr ? `: ${stderr.trim()}` : ""}); it starts again in ${seconds} s`,
       );
       await sleep(seconds * 1000, undefined, { signal: pause.signal }).catch(() => undefined);
     }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { AppError } from "../../protocol/errors.ts";
 
-export type DirectoryLock = { release(): Promise<void> };
+export type DirectoryLock = { release: () => Promise<void> };
 
 /**
  * Takes `directory` (a real path) for this process alone. The lock is an abstract Unix

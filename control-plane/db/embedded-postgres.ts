@@ -1,9 +1,10 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { clusterAccount, placeCluster } from "./cluster-place.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import { stopLeftoverPostmaster } from "./leftover-postmaster.ts";
 import { findBinaryPackage, usableBinaries } from "./postgres-binaries.ts";
-import { clusterAccount, clusterUser, ensureCluster, placeCluster } from "./postgres-cluster.ts";
+import { clusterUser, ensureCluster } from "./postgres-cluster.ts";
 import { type ServerExit, startServer } from "./postgres-server.ts";
 import { makeSocketDirectory, removeSocketDirectory, socketPort } from "./socket-directory.ts";
 import { defaultSystemDirectory } from "./system-directory.ts";
@@ -12,7 +13,7 @@ import { defaultSystemDirectory } from "./system-directory.ts";
 export type EmbeddedPostgres = {
   connection: { host: string; port: number; database: string; user: string };
   /** Ends the server after its open transactions are rolled back. May be called again. */
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
   /** Settles when the server has ended, by `stop` or on its own. Never rejects. */
   exited: Promise<ServerExit>;
 };
@@ -65,8 +66,15 @@ export async function startEmbeddedPostgres(
       log,
       settings,
     });
+    const stopAndRelease = async () => {
+      try {
+        await server.stop();
+      } finally {
+        await release();
+      }
+    };
     let stopped: Promise<void> | undefined;
-    const stop = () => (stopped ??= server.stop().finally(release));
+    const stop = () => (stopped ??= stopAndRelease());
     return { connection, stop, exited: server.exited };
   } catch (error) {
     await release();

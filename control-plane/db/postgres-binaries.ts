@@ -88,7 +88,7 @@ async function probe({
   account: Account | undefined;
 }): Promise<Binaries | string> {
   const postgres = join(native, "bin", "postgres");
-  const { ok, output } = await runAs({ account, file: postgres, args: ["--version"] });
+  const { ok, output } = await runAs({ account, command: [postgres, "--version"] });
   const major = /^postgres \(PostgreSQL\) (\d+)/.exec(output)?.[1];
   if (!ok || !major) return output;
   return { postgres, initdb: join(native, "bin", "initdb"), major: Number(major) };
@@ -127,8 +127,7 @@ async function stage({ native, copy }: { native: string; copy: string }): Promis
     });
     const chmod = await runAs({
       account: undefined,
-      file: "chmod",
-      args: ["-R", "u=rwX,go=rX", partial],
+      command: ["chmod", "-R", "u=rwX,go=rX", partial],
     });
     if (!chmod.ok) throw new AppError("unavailable", `could not copy Postgres: ${chmod.output}`);
     await rename(partial, copy);

@@ -18,7 +18,7 @@ type Launch = {
   log: string;
   settings: Record<string, string>;
 };
-type Server = { exited: Promise<ServerExit>; hasExited: () => boolean; stop(): Promise<void> };
+type Server = { exited: Promise<ServerExit>; hasExited: () => boolean; stop: () => Promise<void> };
 
 /** Replaying the log after a crash takes its time; the server says so and is left to it. */
 const readyWithinMs = 300_000;

@@ -15,13 +15,12 @@ export const cleanEnvironment = {
 /** Runs a short command, as `account` where one is given. Its failure is a value. */
 export async function runAs({
   account,
-  file,
-  args,
+  command,
 }: {
   account: Account | undefined;
-  file: string;
-  args: string[];
+  command: string[];
 }): Promise<{ ok: boolean; output: string }> {
+  const [file = "", ...args] = command;
   // Not our working directory: the account may not be allowed to enter it.
   const result = await execa(file, args, {
     reject: false,
@@ -48,7 +47,7 @@ export async function dyingWithParent({
   signal: "INT" | "KILL";
 }): Promise<string[]> {
   const words = ["--pdeathsig", signal, "--"];
-  const { ok } = await runAs({ account, file: "setpriv", args: [...words, "true"] });
+  const { ok } = await runAs({ account, command: ["setpriv", ...words, "true"] });
   return ok ? ["setpriv", ...words] : [];
 }
 
@@ -60,8 +59,8 @@ export async function canEnter({
   account: Account;
   directory: string;
 }): Promise<boolean> {
-  const args = ["-c", 'cd -- "$1"', "sh", directory];
-  return (await runAs({ account, file: "/bin/sh", args })).ok;
+  const command = ["/bin/sh", "-c", 'cd -- "$1"', "sh", directory];
+  return (await runAs({ account, command })).ok;
 }
 
 /**

@@ -25,5 +25,5 @@ export function agentRoutes(ctx: Ctx): Hono {
     })
     .get("/agent/daemon-users", agent(ctx), async (c) =>
       c.json(await daemonUsers(ctx, { host: c.get("host") })),
-    ) as unknown as Hono;
+    );
 }

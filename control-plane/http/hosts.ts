@@ -48,5 +48,5 @@ export function hostRoutes(ctx: Ctx): Hono {
         return revoked;
       });
       return c.json(hostView(host));
-    }) as unknown as Hono;
+    });
 }

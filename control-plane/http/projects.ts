@@ -27,5 +27,5 @@ export function projectRoutes(ctx: Ctx): Hono {
       const project = c.req.param("name");
       const run = await triggerRun(ctx, { project, approvedDeletions: approveDeletions });
       return c.json(runView({ run, project }), 201, { location: `/v1/runs/${run.id}` });
-    }) as unknown as Hono;
+    });
 }

@@ -26,5 +26,5 @@ export function runRoutes(ctx: Ctx): Hono {
     })
     .post("/tick", operator(ctx, "operator"), async (c) =>
       c.json({ projects: await materialiseDue(ctx) }),
-    ) as unknown as Hono;
+    );
 }

@@ -31,5 +31,5 @@ export function taskReportRoutes(ctx: Ctx): Hono {
       const { sub, attempt } = c.get("attempt");
       await finishAttempt(ctx, { taskId: sub, attempt, result: await jsonBody(c, resultSchema) });
       return c.json({ accepted: true });
-    }) as unknown as Hono;
+    });
 }

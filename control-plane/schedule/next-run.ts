@@ -49,7 +49,7 @@ export function nextRun(schedule: Schedule, { after }: { after: Date }): Date | 
 /** Checks a schedule before it is stored. @throws AppError `invalid-input`, also where it never fires. */
 export function firstRun(schedule: Schedule, { after }: { after: Date }): Date {
   const first = nextRun(schedule, { after });
-  if (!first) throw field("schedule", `"${schedule}" never fires: no such date will come`);
+  if (!first) throw field("schedule", `"${schedule.schedule}" never fires: no such date will come`);
   return first;
 }
 

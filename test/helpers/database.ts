@@ -11,7 +11,7 @@ export const templateDatabase = "template_mirrorfleet";
 /** Makes a migrated, empty database for one test. End your connections, then `drop` it. */
 export async function createTestDatabase(): Promise<{
   connection: TestConnection;
-  drop(): Promise<void>;
+  drop: () => Promise<void>;
 }> {
   const server = inject("databaseServer");
   const database = `test_${randomUUID().replaceAll("-", "")}`;

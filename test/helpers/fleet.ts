@@ -55,7 +55,7 @@ export async function trigger({ operate }: TestFleet, body?: unknown) {
 /** Opens a lease's order without checking it. */
 export function openLease({ lease }: PollAnswer) {
   if (!lease) throw new Error("the poll brought no lease");
-  const claims = decodeJwt(lease.order) as any;
+  const claims = decodeJwt<any>(lease.order);
   return {
     taskId: String(claims.sub),
     attempt: Number(claims.attempt),

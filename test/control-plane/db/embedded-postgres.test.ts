@@ -1,7 +1,22 @@
-import { mkdir, readdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from "../../../control-plane/db/embedded-postgres.ts";
 import { canEnter } from "../../../control-plane/db/run-as.ts";
 import {
   isRoot,
@@ -13,9 +28,26 @@ import {
   temporaryDirectory,
 } from "../../helpers/postgres.ts";
 
+// One server for the tests that only look at it.
+let base: string;
+let directory: string;
+let shared: EmbeddedPostgres;
+
+beforeAll(async () => {
+  process.env["MIRRORFLEET_TEST_SECRET"] = "not-for-postgres";
+  base = await mkdtemp(join(tmpdir(), "mirrorfleet-test-"));
+  await chmod(base, 0o711);
+  directory = join(base, "data", "postgres");
+  shared = await startEmbeddedPostgres({ log: () => {} }, { directory });
+});
+
+afterAll(async () => {
+  await shared?.stop();
+  await rm(base, { recursive: true, force: true });
+});
+
 test("a first start makes a UTF-8 database that writes durably", async () => {
-  const directory = join(await temporaryDirectory(), "data", "postgres");
-  const { connection } = await startPostgres({ directory });
+  const { connection } = shared;
   const rows = await query(
     connection,
     `select current_database() as database, pg_encoding_to_char(encoding) as encoding,
@@ -43,8 +75,7 @@ test("a second start finds the data of the first", async () => {
 });
 
 test("the server listens on no TCP port, and only its user and root reach its socket", async () => {
-  const directory = join(await temporaryDirectory(), "postgres");
-  const { connection } = await startPostgres({ directory });
+  const { connection } = shared;
   const pid = await serverPid(directory);
   expect(await tcpSocketsOf(pid)).toEqual([]);
   expect((await stat(connection.host)).mode & 0o777).toBe(0o700);
@@ -52,8 +83,6 @@ test("the server listens on no TCP port, and only its user and root reach its so
 });
 
 test("the server is in a session of its own, where a terminal's Ctrl-C does not reach it", async () => {
-  const directory = join(await temporaryDirectory(), "postgres");
-  await startPostgres({ directory });
   const pid = await serverPid(directory);
   const [, , group, session] = (await readFile(`/proc/${pid}/stat`, "utf8"))
     .replace(/^.*\) /, "")
@@ -62,17 +91,13 @@ test("the server is in a session of its own, where a terminal's Ctrl-C does not 
 });
 
 test("the control plane's environment does not reach the server", async () => {
-  process.env["MIRRORFLEET_TEST_SECRET"] = "not-for-postgres";
-  const directory = join(await temporaryDirectory(), "postgres");
-  await startPostgres({ directory });
   const environment = await readFile(`/proc/${await serverPid(directory)}/environ`, "utf8");
   expect(environment).toContain("LC_ALL=C");
   expect(environment).not.toContain("not-for-postgres");
 });
 
 test("a second control plane on the same directory is refused by name of the first", async () => {
-  const directory = join(await temporaryDirectory(), "postgres");
-  const { connection } = await startPostgres({ directory });
+  const { connection } = shared;
   await expect(startPostgres({ directory })).rejects.toMatchObject({
     code: "conflict",
     message: expect.stringContaining(

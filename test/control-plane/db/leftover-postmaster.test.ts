@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { startEmbeddedPostgres } from "../../../control-plane/db/embedded-postgres.ts";
 import { isThere } from "../../../control-plane/db/files.ts";
 import { stopLeftoverPostmaster } from "../../../control-plane/db/leftover-postmaster.ts";
 import { findBinaryPackage, usableBinaries } from "../../../control-plane/db/postgres-binaries.ts";
@@ -11,17 +13,27 @@ import { query, startPostgres, temporaryDirectory } from "../../helpers/postgres
 
 const ctx = { log: () => {} };
 
+let base: string;
+let cluster: string;
+
+beforeAll(async () => {
+  base = await mkdtemp(join(tmpdir(), "mirrorfleet-test-"));
+  await chmod(base, 0o711);
+  cluster = join(base, "postgres");
+  await (await startEmbeddedPostgres(ctx, { directory: cluster })).stop();
+});
+
+afterAll(() => rm(base, { recursive: true, force: true }));
+
 test("a server whose control plane is gone is shut down", async () => {
-  const cluster = await makeCluster();
-  const server = await startServer({ cluster, args: ["-c", "mirrorfleet.owner=999999999"] });
+  const server = await startServer({ args: ["-c", "mirrorfleet.owner=999999999"] });
   await stopLeftoverPostmaster(ctx, { cluster });
   expect((await server.exited)[0]).toBe(0);
   expect(await isThere(join(cluster, "postmaster.pid"))).toBe(false);
 });
 
 test("a server whose control plane lives is left alone", async () => {
-  const cluster = await makeCluster();
-  const server = await startServer({ cluster, args: ["-c", `mirrorfleet.owner=${process.pid}`] });
+  const server = await startServer({ args: ["-c", `mirrorfleet.owner=${process.pid}`] });
   await expect(stopLeftoverPostmaster(ctx, { cluster })).rejects.toMatchObject({
     code: "conflict",
     message: expect.stringContaining(
@@ -33,8 +45,7 @@ test("a server whose control plane lives is left alone", async () => {
 });
 
 test("a server that an administrator started by hand is left alone", async () => {
-  const cluster = await makeCluster();
-  const server = await startServer({ cluster, args: [] });
+  const server = await startServer({ args: [] });
   await expect(stopLeftoverPostmaster(ctx, { cluster })).rejects.toMatchObject({
     code: "conflict",
     message: expect.stringContaining("not started by mirrorfleet"),
@@ -43,7 +54,6 @@ test("a server that an administrator started by hand is left alone", async () =>
 });
 
 test("a stale process id that now belongs to another program neither stops the start nor that program", async () => {
-  const cluster = await makeCluster();
   const { uid, gid } = await stat(cluster);
   const other = spawn("sleep", ["600"], { uid, gid, stdio: "ignore", cwd: "/" });
   onTestFinished(() => void other.kill());
@@ -54,13 +64,7 @@ test("a stale process id that now belongs to another program neither stops the s
   expect(other.exitCode ?? other.signalCode).toBe(null);
 });
 
-async function makeCluster(): Promise<string> {
-  const directory = join(await temporaryDirectory(), "postgres");
-  await (await startPostgres({ directory })).stop();
-  return directory;
-}
-
-async function startServer({ cluster, args }: { cluster: string; args: string[] }) {
+async function startServer({ args }: { args: string[] }) {
   const { uid, gid } = await stat(cluster);
   const account = process.getuid?.() === uid ? undefined : { uid, gid };
   const { postgres } = await usableBinaries(ctx, {

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Everything that must pass. Ends with a line that counts the tests.
+set -eu
+cd "$(dirname "$0")/.."
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+
+echo '--- format'
+npm run --silent format:check
+echo '--- types'
+npm run --silent check
+echo '--- lint'
+npm run --silent lint
+echo '--- tests'
+status=0
+vitest run --reporter=default --reporter=json --outputFile.json="$report" || status=$?
+node -e '
+  const { numPassedTests, numFailedTests } = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
+  console.log(`${numPassedTests} passed, ${numFailedTests} failed`);
+' "$report"
+exit "$status"

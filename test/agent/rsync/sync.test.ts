@@ -1,0 +1,252 @@
+import { execFileSync } from "node:child_process";
+import {
+  chmod,
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, onTestFinished, test } from "vitest";
+import { compareTrees } from "../../../demo/compare.ts";
+import { syncTree, whyHeld } from "../../../agent/rsync/sync.ts";
+import type { SyncSpec } from "../../../protocol/order.ts";
+import { startSource, syncSpec } from "../../helpers/rsync.ts";
+
+type Source = { port: number; destination: string };
+
+async function pull(
+  { port, destination }: Source,
+  {
+    limits = {},
+    ...overrides
+  }: {
+    limits?: Partial<SyncSpec["limits"]>;
+    password?: string;
+    lines?: string[];
+    signal?: AbortSignal;
+  } = {},
+) {
+  const sync = syncSpec({ port });
+  return syncTree(
+    { rsync: "rsync" },
+    {
+      sync: { ...sync, limits: { ...sync.limits, ...limits } },
+      destination,
+      password: overrides.password ?? "right-password",
+      signal: overrides.signal ?? new AbortController().signal,
+      onLine: (line) => overrides.lines?.push(line),
+      onProgress: () => {},
+    },
+  );
+}
+
+async function fill(directory: string, { files }: { files: number }) {
+  await mkdir(directory, { recursive: true });
+  for (let index = 0; index < files; index++)
+    await writeFile(join(directory, `file-${index}`), `content ${index}`);
+}
+
+test("a tree comes out exact: odd names, modes, times, symlinks, hard links, empty directories", async () => {
+  const source = await startSource();
+  const names = [
+    "with space",
+    "-dash",
+    "line\nbreak",
+    "back\\slash",
+    "quote'\"",
+    "ünïcode",
+    ".hidden",
+    "x".repeat(255),
+  ];
+  for (const name of names) await writeFile(join(source.tree, name), name);
+  await writeFile(
+    Buffer.concat([Buffer.from(`${source.tree}/`), Buffer.from([0x66, 0xff, 0xfe])]),
+    "not UTF-8",
+  );
+  await mkdir(join(source.tree, "empty/deep"), { recursive: true });
+  await link(join(source.tree, "with space"), join(source.tree, "empty/hard"));
+  await symlink("/nonexistent", join(source.tree, "dangling"));
+  await symlink("../..", join(source.tree, "empty/up"));
+  await chmod(join(source.tree, "-dash"), 0o640);
+  await utimes(join(source.tree, ".hidden"), 1, 1.5);
+  expect(await pull(source)).toMatchObject({ outcome: "ok", exitCode: 0 });
+  expect(
+    (await compareTrees({ expected: source.tree, actual: source.destination })).differences,
+  ).toEqual([]);
+  expect(await pull(source)).toMatchObject({ outcome: "ok", changes: 0 });
+});
+
+test("a change of mode alone counts as a change", async () => {
+  const source = await startSource();
+  await fill(source.tree, { files: 3 });
+  await pull(source);
+  await chmod(join(source.tree, "file-1"), 0o600);
+  expect(await pull(source)).toMatchObject({ outcome: "ok", changes: 1 });
+});
+
+test("deletions within the limit are made, and each pass's counts are added up", async () => {
+  const source = await startSource();
+  await fill(source.tree, { files: 200 });
+  await pull(source);
+  for (let index = 0; index < 15; index++) await rm(join(source.tree, `file-${index}`));
+  await writeFile(join(source.tree, "new"), "new");
+  const result = await pull(source);
+  expect(result).toMatchObject({ outcome: "ok", stats: { deleted: 15, created: 1 } });
+  expect(
+    (await compareTrees({ expected: source.tree, actual: source.destination })).differences,
+  ).toEqual([]);
+});
+
+test("a source that turned empty deletes nothing, whatever the limit", async () => {
+  const source = await startSource();
+  await fill(source.tree, { files: 5 });
+  await pull(source);
+  for (const name of await readdir(source.tree)) await rm(join(source.tree, name));
+  const result = await pull(source, { limits: { maxDeletePercent: 100 } });
+  expect(result).toMatchObject({ outcome: "held" });
+  expect(result.message).toContain("turned empty");
+  expect(await readdir(source.destination)).toHaveLength(5);
+});
+
+test("a source that lost half of its files deletes nothing until an operator approves, and takes the new files", async () => {
+  const source = await startSource();
+  await fill(join(source.tree, "a"), { files: 100 });
+  await fill(join(source.tree, "b"), { files: 100 });
+  await pull(source);
+  await rm(join(source.tree, "a"), { recursive: true });
+  await writeFile(join(source.tree, "b/new"), "new");
+  const held = await pull(source);
+  expect(held).toMatchObject({ outcome: "held" });
+  expect(await readdir(join(source.destination, "a"))).toHaveLength(100);
+  expect(await readFile(join(source.destination, "b/new"), "utf8")).toBe("new");
+  const approved = Number(/approveDeletions (\d+)/.exec(held.message)![1]);
+  expect(await pull(source, { limits: { approvedDeletions: approved - 1 } })).toMatchObject({
+    outcome: "held",
+  });
+  expect(await pull(source, { limits: { approvedDeletions: approved } })).toMatchObject({
+    outcome: "ok",
+  });
+  expect(
+    (await compareTrees({ expected: source.tree, actual: source.destination })).differences,
+  ).toEqual([]);
+});
+
+test("a directory that became a file, a file that became a directory, and a deep rename come out exact", async () => {
+  const source = await startSource();
+  await fill(join(source.tree, "keep"), { files: 300 });
+  await fill(join(source.tree, "directory/deep"), { files: 5 });
+  await fill(join(source.tree, "moving/deep/deeper"), { files: 5 });
+  await writeFile(join(source.tree, "file"), "file");
+  await pull(source);
+  await rm(join(source.tree, "directory"), { recursive: true });
+  await writeFile(join(source.tree, "directory"), "now a file");
+  await rm(join(source.tree, "file"));
+  await fill(join(source.tree, "file"), { files: 2 });
+  await rename(join(source.tree, "moving"), join(source.tree, "moved"));
+  expect(await pull(source)).toMatchObject({ outcome: "ok" });
+  expect(
+    (await compareTrees({ expected: source.tree, actual: source.destination })).differences,
+  ).toEqual([]);
+});
+
+test("a wrong password is fatal and changes nothing", async () => {
+  const source = await startSource();
+  await fill(source.tree, { files: 1 });
+  expect(await pull(source, { password: "wrong" })).toMatchObject({
+    outcome: "fatal",
+    exitCode: 5,
+    message: expect.stringContaining("auth failed"),
+  });
+  expect(await readdir(source.destination)).toEqual([]);
+});
+
+test("the daemon refuses writes, and hosts that it does not know", async () => {
+  const source = await startSource();
+  const url = `rsync://ftp1@127.0.0.1:${source.port}/mirror/`;
+  const env = { ...process.env, RSYNC_PASSWORD: "right-password" };
+  expect(() => execFileSync("rsync", ["/etc/hostname", url], { env, stdio: "pipe" })).toThrow(
+    /read only/,
+  );
+  await source.daemon.update([
+    { name: "ftp1", password: "right-password", addresses: ["192.0.2.1"] },
+  ]);
+  expect(() => execFileSync("rsync", [url], { env, stdio: "pipe" })).toThrow(
+    /access denied|Unknown module/i,
+  );
+  await source.daemon.update([]);
+  expect(() => execFileSync("rsync", [url], { env, stdio: "pipe" })).toThrow(
+    /denied|auth failed|Unknown module/i,
+  );
+});
+
+test("a source that accepts and says nothing is ended as stalled", async () => {
+  const silent = createServer(() => {}).listen(0, "127.0.0.1");
+  await new Promise((resolve) => silent.once("listening", resolve));
+  onTestFinished(() => void silent.close());
+  const { destination } = await startSource();
+  const { port } = silent.address() as { port: number };
+  const result = await pull({ port, destination }, { limits: { stallSeconds: 1 } });
+  expect(["stalled", "retryable"]).toContain(result.outcome);
+});
+
+test("an interrupted sync leaves no process behind, and shows its password to nobody", async () => {
+  const silent = createServer(() => {}).listen(0, "127.0.0.1");
+  await new Promise((resolve) => silent.once("listening", resolve));
+  onTestFinished(() => void silent.close());
+  const { destination } = await startSource();
+  const { port } = silent.address() as { port: number };
+  const stop = new AbortController();
+  const password = "a-secret-password";
+  const lines: string[] = [];
+  const pulling = pull({ port, destination }, { password, signal: stop.signal, lines });
+  const mine = () =>
+    execFileSync("ps", ["-eo", "pid,args"], { encoding: "utf8" })
+      .split("\n")
+      .filter((line) => line.includes(`127.0.0.1:${port}/`));
+  while (mine().length === 0) await sleep(20);
+  expect(mine().join()).not.toContain(password);
+  stop.abort();
+  expect(await pulling).toMatchObject({ outcome: "interrupted" });
+  expect(mine()).toEqual([]);
+  expect(lines.join()).not.toContain(password);
+});
+
+test("rsync that is not installed is said with the cure", async () => {
+  const { destination } = await startSource();
+  const result = await syncTree(
+    { rsync: "/nonexistent/rsync" },
+    {
+      sync: syncSpec({ port: 1 }),
+      destination,
+      password: null,
+      signal: new AbortController().signal,
+      onLine: () => {},
+      onProgress: () => {},
+    },
+  );
+  expect(result).toMatchObject({
+    outcome: "fatal",
+    message: expect.stringContaining("install it"),
+  });
+});
+
+test("small trees may lose a few files whatever their share", () => {
+  const limits = {
+    wallClockSeconds: 1,
+    stallSeconds: 1,
+    maxDeletePercent: 10,
+    approvedDeletions: null,
+  };
+  expect(whyHeld({ deletions: 10, sourceFiles: 5, limits })).toBeNull();
+  expect(whyHeld({ deletions: 11, sourceFiles: 5, limits })).toContain("11 of 16 files");
+  expect(whyHeld({ deletions: 100, sourceFiles: 900, limits })).toBeNull();
+  expect(whyHeld({ deletions: 101, sourceFiles: 899, limits })).toContain("limit is 100");
+});

@@ -1,0 +1,59 @@
+import { mkdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { type SyncSpec } from "../../protocol/order.ts";
+import { rsyncOptionsSchema } from "../../protocol/rsync.ts";
+import { startDaemon } from "../../agent/rsync/daemon.ts";
+import { temporaryDirectory } from "./directory.ts";
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A spec that pulls module "mirror" of a daemon on loopback. */
+export function syncSpec({ port, ...overrides }: { port: number } & Partial<SyncSpec>): SyncSpec {
+  return {
+    project: "debian",
+    source: { host: "127.0.0.1", port, module: "mirror", path: null, user: "ftp1" },
+    destination: "debian",
+    options: rsyncOptionsSchema.parse({}),
+    limits: {
+      wallClockSeconds: 60,
+      stallSeconds: 30,
+      maxDeletePercent: 10,
+      approvedDeletions: null,
+    },
+    sealedPassword: null,
+    ...overrides,
+  };
+}
+
+/** A real daemon as the master's agent runs it, its tree, and an empty directory to pull into. */
+export async function startSource() {
+  const directory = await temporaryDirectory();
+  const [tree, destination, stateDir] = ["tree", "destination", "state"].map((name) =>
+    join(directory, name),
+  ) as [string, string, string];
+  for (const path of [tree, destination, stateDir]) await mkdir(path);
+  const port = await freePort();
+  const daemon = await startDaemon(
+    { rsync: "rsync", log: () => {} },
+    {
+      mirrorRoot: tree,
+      module: "mirror",
+      port,
+      address: "127.0.0.1",
+      stateDir,
+      users: [{ name: "ftp1", password: "right-password", addresses: ["127.0.0.1"] }],
+    },
+  );
+  onTestFinished(daemon.stop);
+  return { tree, destination, stateDir, port, daemon };
+}
