@@ -129,6 +129,9 @@ test("stopping does not wait for clients that stay connected", async () => {
     .toHaveLength(1);
   await server.stop();
   await sleeping;
+  const log = await readFile(`${directory}.log`, "utf8");
+  expect(log).toContain("received fast shutdown request");
+  expect(log).not.toContain("received immediate shutdown request");
 });
 
 test("a directory too long for a socket gets one elsewhere, which goes with the server", async () => {
