@@ -13,6 +13,15 @@ const requestSeconds = 30;
 
 type Request = { url: string; token: string; method: "GET" | "POST"; path: string; body?: unknown };
 
+/** The value that a JSON text holds; undefined where it is none. */
+function fromJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** @throws AppError: the answer's code and fields, or `unavailable`. */
 async function request({ url, token, method, path, body }: Request): Promise<string> {
   let response: Response;
@@ -33,9 +42,12 @@ async function request({ url, token, method, path, body }: Request): Promise<str
     );
   }
   if (response.ok) return text;
-  const problem = problemSchema.safeParse(JSON.parse(text || "null"));
+  const problem = problemSchema.safeParse(fromJson(text));
   if (!problem.success)
-    throw new AppError("unavailable", `${method} ${path} answered ${response.status}`);
+    throw new AppError(
+      "unavailable",
+      `${method} ${path} answered ${response.status} with something that is not of a control plane: is a proxy in between?`,
+    );
   throw new AppError(problem.data.code, problem.data.detail, { fields: problem.data.errors ?? [] });
 }
 
@@ -49,7 +61,7 @@ export function createClient({ url, token }: { url: string; token: string }) {
   ): Promise<z.output<Schema>> =>
     parse(
       schema,
-      JSON.parse(await request({ url, token, method, path, body })),
+      fromJson(await request({ url, token, method, path, body })),
       `the answer to ${method} ${path}`,
     );
   const list = async <Schema extends z.ZodType>(path: string, schema: Schema) =>

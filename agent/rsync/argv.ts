@@ -6,7 +6,7 @@ const connectTimeoutSeconds = 60;
 
 /**
  * Arguments of one rsync; pure. `destination` is absolute and resolved; `maxDelete` is the value of
- * `--max-delete`, null for none. Options come first as `--name=value`, both operands after `--`.
+ * `--max-delete`, "list" only lists what would change. Options come first, both operands after `--`.
  */
 export function buildArgv({
   sync,
@@ -15,7 +15,7 @@ export function buildArgv({
 }: {
   sync: SyncSpec;
   destination: string;
-  maxDelete: number | null;
+  maxDelete: number | "list";
 }): string[] {
   const { options, limits } = sync;
   return [
@@ -29,7 +29,8 @@ export function buildArgv({
     "--no-specials",
     "--delay-updates",
     ...(options.delete ? ["--delete-after"] : []),
-    ...(options.delete && maxDelete !== null ? [`--max-delete=${maxDelete}`] : []),
+    ...(maxDelete === "list" ? ["--dry-run"] : []),
+    ...(options.delete && maxDelete !== "list" ? [`--max-delete=${maxDelete}`] : []),
     ...options.filters.map(
       ({ action, pattern }) => `--filter=${action === "include" ? "+" : "-"} ${pattern}`,
     ),

@@ -19,7 +19,7 @@ const meanings: Record<number, [Outcome, string]> = {
   22: ["retryable", "out of memory"],
   23: ["partial", "some files could not be transferred"],
   24: ["warning", "some source files vanished during the transfer"],
-  25: ["held", "the limit of deletions was reached"],
+  25: ["retryable", "the source lost more files between listing and deleting"],
   30: ["retryable", "time-out in data send or receive"],
   35: ["retryable", "time-out waiting for the daemon's connection"],
   126: ["fatal", "rsync cannot be executed: check the setting MIRRORFLEET_RSYNC"],

@@ -9,6 +9,9 @@ import { collectStat, completeStats } from "./stats.ts";
 const graceSeconds = 10;
 /** Characters of stderr that are kept: the end says what went wrong. */
 const keptStderr = 8192;
+/** Deleted paths that are kept by name. */
+const keptPaths = 5;
+const deletionPrefix = "*deleting   ";
 /** Itemized line: "*deleting", or eleven characters of what changed. */
 const changePattern = /^(?:\*deleting {3}|[<>ch.*][fdLDS][.+cstpoguax?]{9} )/;
 
@@ -19,8 +22,11 @@ export type RsyncExit = {
   changes: number;
   stats: SyncStats | null;
   stderr: string;
-  /** Deletions that `--max-delete` left undone. */
+  /** Deletions that `--max-delete` left undone; directories that held files are not among them. */
   skippedDeletions: number;
+  /** Deletions that were made or, in a dry run, would be: their number, and the first few paths. */
+  deletions: number;
+  deletedPaths: string[];
 };
 
 export type RunInput = {
@@ -84,6 +90,8 @@ export async function runRsync(ctx: { rsync: string }, input: RunInput): Promise
     stats: null,
     stderr: "",
     skippedDeletions: 0,
+    deletions: 0,
+    deletedPaths: [],
   };
   if (input.signal.aborted) return { ...exit, ended: "interrupted" };
   const stats: Partial<SyncStats> = {};
@@ -123,6 +131,11 @@ export async function runRsync(ctx: { rsync: string }, input: RunInput): Promise
     if (skipped) exit.skippedDeletions = Number(skipped[1]);
     const progress = parseProgress(line);
     if (progress) return input.onProgress(progress);
+    if (line.startsWith(deletionPrefix)) {
+      exit.deletions += 1;
+      if (exit.deletedPaths.length < keptPaths)
+        exit.deletedPaths.push(line.slice(deletionPrefix.length));
+    }
     if (changePattern.test(line)) exit.changes += 1;
     else collectStat(stats, line);
     input.onLine(line);

@@ -17,21 +17,24 @@ type SyncInput = {
 /** So many files may always go, whatever the share: small trees change by more than a percent. */
 const deletionFloor = 10;
 
-/** Exit codes of a first pass that got through the whole tree. */
+/** Exit codes of a pass that got through the whole tree. */
 const completeCodes = new Set([0, 23, 24, 25]);
 
 /** Says why `deletions` must not be made; null where they may. Pure. */
 export function whyHeld({
   deletions,
+  examples,
   sourceFiles,
   limits,
 }: {
   deletions: number;
+  examples: string[];
   sourceFiles: number;
   limits: RsyncLimits;
 }): string | null {
   if (limits.approvedDeletions !== null && deletions <= limits.approvedDeletions) return null;
-  const cure = `Nothing was deleted. To let them go, trigger the project with approveDeletions ${deletions}`;
+  const paths = examples.map((path) => path.slice(0, 200)).join(", ");
+  const cure = `Nothing was deleted (among them: ${paths}). To let them go, trigger the project with approveDeletions ${deletions}`;
   // The root itself counts as one.
   if (sourceFiles <= 1)
     return `the source has turned empty, and ${deletions} files would be deleted. ${cure}`;
@@ -57,6 +60,9 @@ function addStats(first: SyncStats | null, second: SyncStats | null): SyncStats 
   };
 }
 
+const isComplete = ({ ended, exitCode }: RsyncExit) =>
+  ended === "exited" && exitCode !== null && completeCodes.has(exitCode);
+
 type Ended = Pick<Result, "outcome" | "message">;
 
 function classify({ exit, sync }: { exit: RsyncExit; sync: SyncSpec }): Ended {
@@ -74,7 +80,8 @@ function classify({ exit, sync }: { exit: RsyncExit; sync: SyncSpec }): Ended {
 
 /**
  * Makes `destination` equal to the source. New and changed files first, with `--max-delete=0`, where
- * rsync deletes nothing and counts what it would; a second pass deletes, if the guard lets it.
+ * rsync deletes nothing. If there is something to delete, a dry run lists it; if the guard lets it,
+ * a last pass deletes, and at most so many.
  */
 export async function syncTree(
   ctx: { rsync: string },
@@ -82,8 +89,15 @@ export async function syncTree(
 ): Promise<Omit<Result, "logBytes">> {
   const started = performance.now();
   const { sync, destination, ...run } = input;
-  const pass = (maxDelete: number | null) =>
-    runRsync(ctx, { ...run, ...sync.limits, argv: buildArgv({ sync, destination, maxDelete }) });
+  const pass = (maxDelete: number | "list", onProgress = run.onProgress) =>
+    runRsync(ctx, {
+      ...run,
+      ...sync.limits,
+      onProgress,
+      // What the dry run lists is not done yet: it stays out of the log.
+      onLine: maxDelete === "list" ? () => {} : run.onLine,
+      argv: buildArgv({ sync, destination, maxDelete }),
+    });
   const first = await pass(0);
   const result = (exit: RsyncExit, ended: Ended, changes = exit.changes, stats = exit.stats) => ({
     ...ended,
@@ -92,19 +106,26 @@ export async function syncTree(
     stats,
     seconds: Math.round(performance.now() - started) / 1000,
   });
-  const deletions = first.skippedDeletions;
-  const complete =
-    first.ended === "exited" && first.exitCode !== null && completeCodes.has(first.exitCode);
-  if (!complete || deletions === 0) return result(first, classify({ exit: first, sync }));
-  const held = whyHeld({ deletions, sourceFiles: first.stats?.files ?? 0, limits: sync.limits });
-  if (held !== null) return result(first, { outcome: "held", message: held });
-  run.onLine(`deleting ${deletions} files that the source no longer has`);
-  // A directory's own entry is not among those counted, so the second pass may need a few more.
-  const second = await pass(Math.max(deletions * 2, deletions + deletionFloor));
+  const unchanged = (exit: RsyncExit, ended: Ended) =>
+    result(exit, ended, first.changes, first.stats);
+  if (!isComplete(first) || first.skippedDeletions === 0)
+    return result(first, classify({ exit: first, sync }));
+  const listed = await pass("list", () => {});
+  if (!isComplete(listed)) return unchanged(listed, classify({ exit: listed, sync }));
+  const { deletions } = listed;
+  const held = whyHeld({
+    deletions,
+    examples: listed.deletedPaths,
+    sourceFiles: listed.stats?.files ?? 0,
+    limits: sync.limits,
+  });
+  if (held !== null) return unchanged(first, { outcome: "held", message: held });
+  run.onLine(`deleting ${deletions} entries that the source no longer has`);
+  const last = await pass(deletions);
   return result(
-    second,
-    classify({ exit: second, sync }),
-    first.changes + second.changes,
-    addStats(first.stats, second.stats),
+    last,
+    classify({ exit: last, sync }),
+    first.changes + last.changes,
+    addStats(first.stats, last.stats),
   );
 }

@@ -72,7 +72,7 @@ test.each([
   [10, "connection refused", "retryable"],
   [11, "rsync: write failed: No space left on device (28)", "fatal"],
   [12, "", "retryable"],
-  [25, "", "held"],
+  [25, "", "retryable"],
   [30, "", "retryable"],
   [35, "", "retryable"],
   [1, "", "fatal"],

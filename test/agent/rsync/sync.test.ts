@@ -139,6 +139,25 @@ test("a source that lost half of its files deletes nothing until an operator app
   ).toEqual([]);
 });
 
+test("held deletions are counted exactly, directories included, and named: one approval is enough", async () => {
+  const source = await startSource();
+  await fill(source.tree, { files: 50 });
+  const deep = Array.from({ length: 30 }, (_, index) => `d${index}`).join("/");
+  await fill(join(source.tree, deep), { files: 1 });
+  await pull(source);
+  await rm(join(source.tree, "d0"), { recursive: true });
+  const held = await pull(source);
+  expect(held.message).toContain("31 of ");
+  expect(held.message).toContain("d0/d1/");
+  expect(await pull(source, { limits: { approvedDeletions: 31 } })).toMatchObject({
+    outcome: "ok",
+    stats: { deleted: 31 },
+  });
+  expect(
+    (await compareTrees({ expected: source.tree, actual: source.destination })).differences,
+  ).toEqual([]);
+});
+
 test("a directory that became a file, a file that became a directory, and a deep rename come out exact", async () => {
   const source = await startSource();
   await fill(join(source.tree, "keep"), { files: 300 });
@@ -245,8 +264,12 @@ test("small trees may lose a few files whatever their share", () => {
     maxDeletePercent: 10,
     approvedDeletions: null,
   };
-  expect(whyHeld({ deletions: 10, sourceFiles: 5, limits })).toBeNull();
-  expect(whyHeld({ deletions: 11, sourceFiles: 5, limits })).toContain("11 of 16 files");
-  expect(whyHeld({ deletions: 100, sourceFiles: 900, limits })).toBeNull();
-  expect(whyHeld({ deletions: 101, sourceFiles: 899, limits })).toContain("limit is 100");
+  expect(whyHeld({ deletions: 10, examples: [], sourceFiles: 5, limits })).toBeNull();
+  expect(whyHeld({ deletions: 11, examples: [], sourceFiles: 5, limits })).toContain(
+    "11 of 16 files",
+  );
+  expect(whyHeld({ deletions: 100, examples: [], sourceFiles: 900, limits })).toBeNull();
+  expect(whyHeld({ deletions: 101, examples: [], sourceFiles: 899, limits })).toContain(
+    "limit is 100",
+  );
 });

@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { checkPolicy, parseSourceRule } from "../../agent/policy.ts";
+import { parseRsyncUrl, rsyncOptionNames, rsyncOptionsSchema } from "../../protocol/rsync.ts";
+import { syncSpec } from "../helpers/rsync.ts";
+
+const check = (rules: string[], url: string) =>
+  checkPolicy(
+    { sources: rules.map(parseSourceRule), options: [...rsyncOptionNames] },
+    { sync: syncSpec({ port: 1, source: parseRsyncUrl(url) }) },
+  );
+
+test.each([
+  ["rsync://*", "rsync://any.example.org:1873/module/path/"],
+  ["rsync://ftp.example.org/", "rsync://ftp.example.org/debian/"],
+  ["rsync://FTP.example.org", "rsync://ftp.EXAMPLE.org/debian/"],
+  ["rsync://ftp.example.org/debian/", "rsync://ftp.example.org/debian/"],
+  ["rsync://ftp.example.org/debian/", "rsync://ftp.example.org/debian/dists/"],
+  ["rsync://ftp.example.org/debian/dists/", "rsync://ftp.example.org/debian/dists/sid/"],
+])("the rule %s allows %s", (rule, url) => {
+  expect(() => check([rule], url)).not.toThrow();
+});
+
+test.each([
+  ["rsync://ftp.example.org/", "rsync://ftp.example.org.evil.example/debian/"],
+  ["rsync://ftp.example.org/", "rsync://ftp.example.org:1873/debian/"],
+  ["rsync://ftp.example.org/debian/", "rsync://ftp.example.org/debian-evil/"],
+  ["rsync://ftp.example.org/debian/dists/", "rsync://ftp.example.org/debian/"],
+  ["rsync://ftp.example.org/debian/dists/", "rsync://ftp.example.org/debian/dists-evil/"],
+])("the rule %s does not allow %s, and the refusal names the setting", (rule, url) => {
+  expect(() => check([rule], url)).toThrow(
+    expect.objectContaining({
+      code: "order-refused",
+      message: expect.stringContaining("MIRRORFLEET_SOURCES"),
+    }),
+  );
+});
+
+test("without a rule nothing is allowed", () => {
+  expect(() => check([], "rsync://ftp.example.org/debian/")).toThrow("not allowed on this host");
+});
+
+test("an option that the host's policy does not list is refused unless it has its default", () => {
+  const policy = { sources: [parseSourceRule("rsync://*")], options: ["hardLinks" as const] };
+  const order = (options: object) => ({
+    sync: syncSpec({ port: 1, options: rsyncOptionsSchema.parse(options) }),
+  });
+  expect(() => checkPolicy(policy, order({}))).not.toThrow();
+  expect(() => checkPolicy(policy, order({ hardLinks: false }))).not.toThrow();
+  expect(() => checkPolicy(policy, order({ delete: false }))).toThrow(
+    'rsync option "delete" is not allowed on this host: to allow it, add it to MIRRORFLEET_OPTIONS',
+  );
+});
