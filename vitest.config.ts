@@ -24,6 +24,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
+          globalSetup: "test/helpers/global-setup.ts",
           testTimeout: 240_000,
           hookTimeout: 120_000,
           maxWorkers: 2,

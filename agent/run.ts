@@ -6,6 +6,7 @@ import { holdName, resolveMirrorRoot } from "./destination.ts";
 import { readIdentity } from "./identity.ts";
 import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
 import { startDaemon } from "./rsync/daemon.ts";
+import { endLeftovers } from "./rsync/leftovers.ts";
 import { openSeenOrders } from "./verify-order.ts";
 
 /** Name of the module that a master serves its mirror root as. */
@@ -59,6 +60,8 @@ export async function runAgent({
     name: `state ${config.stateDir}`,
     what: `another agent runs with the state directory ${config.stateDir}`,
   });
+  const leftovers = await endLeftovers({ stateDir: config.stateDir });
+  if (leftovers > 0) log(`ended ${leftovers} rsync processes that an agent before this one left`);
   const ctx: AgentCtx = {
     config: { ...config, mirrorRoot },
     identity,

@@ -12,6 +12,7 @@ import {
   renderSecrets,
   secretsFile,
 } from "./daemon-config.ts";
+import { startedBy } from "./leftovers.ts";
 
 const longestPauseSeconds = 60;
 
@@ -76,7 +77,7 @@ export async function startDaemon(
   let child: ReturnType<typeof spawnDaemon> | undefined;
   const spawnDaemon = () =>
     execa(ctx.rsync, ["--daemon", "--no-detach", `--config=${config}`], {
-      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C" },
+      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C", ...startedBy(stateDir) },
       extendEnv: false,
       detached: true,
       cleanup: true,

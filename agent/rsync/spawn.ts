@@ -2,6 +2,7 @@ import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Progress, SyncStats } from "../../protocol/report.ts";
+import { startedBy } from "./leftovers.ts";
 import { parseProgress } from "./progress.ts";
 import { collectStat, completeStats } from "./stats.ts";
 
@@ -82,7 +83,10 @@ async function endGroup(pid: number): Promise<void> {
 }
 
 /** Runs one rsync in a process group of its own, and leaves none of its processes behind. */
-export async function runRsync(ctx: { rsync: string }, input: RunInput): Promise<RsyncExit> {
+export async function runRsync(
+  ctx: { rsync: string; stateDir: string },
+  input: RunInput,
+): Promise<RsyncExit> {
   const exit: RsyncExit = {
     exitCode: null,
     ended: "exited",
@@ -99,6 +103,7 @@ export async function runRsync(ctx: { rsync: string }, input: RunInput): Promise
   const env = {
     PATH: process.env["PATH"] ?? "/usr/bin:/bin",
     LC_ALL: "C",
+    ...startedBy(ctx.stateDir),
     ...(input.password !== null && { RSYNC_PASSWORD: input.password }),
   };
   const child = execa(ctx.rsync, input.argv, {

@@ -84,7 +84,7 @@ function classify({ exit, sync }: { exit: RsyncExit; sync: SyncSpec }): Ended {
  * a last pass deletes, and at most so many.
  */
 export async function syncTree(
-  ctx: { rsync: string },
+  ctx: { rsync: string; stateDir: string },
   input: SyncInput,
 ): Promise<Omit<Result, "logBytes">> {
   const started = performance.now();

@@ -8,6 +8,15 @@ export type Connection = string | { host: string; database: string; user: string
 export type Database = PostgresJsDatabase<typeof schema>;
 export type Transaction = Parameters<Parameters<Database["transaction"]>[0]>[0];
 
+/** A URL's socket directory in libpq's way (`?host=/run/postgresql`), which postgres.js does not know. */
+function splitSocket(connection: string): { url: string; host?: string } {
+  const url = new URL(connection);
+  const host = url.searchParams.get("host");
+  if (!host?.startsWith("/")) return { url: connection };
+  url.searchParams.delete("host");
+  return { url: url.href, host };
+}
+
 /** Opens a pool of at most `max` connections (postgres.js connects at the first query). */
 export function connect({ connection, max = 10 }: { connection: Connection; max?: number }) {
   const options = {
@@ -16,9 +25,11 @@ export function connect({ connection, max = 10 }: { connection: Connection; max?
     onnotice: () => {},
     connection: { application_name: "mirrorfleet", TimeZone: "UTC" },
   };
+  const { url, ...place } =
+    typeof connection === "string" ? splitSocket(connection) : { url: undefined, ...connection };
   const sql =
-    typeof connection === "string"
-      ? postgres(connection, options)
-      : postgres({ ...connection, ...options });
+    url === undefined
+      ? postgres({ ...place, ...options })
+      : postgres(url, { ...place, ...options });
   return { sql, db: drizzle(sql, { schema }) };
 }

@@ -8,15 +8,15 @@ export type TestConnection = { host: string; port: number; database: string; use
 /** The migrated, empty database that every test database is a copy of. */
 export const templateDatabase = "template_mirrorfleet";
 
-/** Makes a migrated, empty database for one test. End your connections, then `drop` it. */
-export async function createTestDatabase(): Promise<{
+/** Makes an empty database for one test, migrated unless told not to. End your connections, then `drop` it. */
+export async function createTestDatabase({ migrated = true } = {}): Promise<{
   connection: TestConnection;
   drop: () => Promise<void>;
 }> {
   const server = inject("databaseServer");
   const database = `test_${randomUUID().replaceAll("-", "")}`;
   await withServer(server, async (sql) => {
-    await sql`create database ${sql(database)} template ${sql(templateDatabase)}`;
+    await sql`create database ${sql(database)} template ${sql(migrated ? templateDatabase : "template1")}`;
   });
   const drop = () =>
     withServer(server, async (sql) => {

@@ -36,7 +36,7 @@ async function pull(
 ) {
   const sync = syncSpec({ port });
   return syncTree(
-    { rsync: "rsync" },
+    { rsync: "rsync", stateDir: "/nonexistent" },
     {
       sync: { ...sync, limits: { ...sync.limits, ...limits } },
       destination,
@@ -241,7 +241,7 @@ test("an interrupted sync leaves no process behind, and shows its password to no
 test("rsync that is not installed is said with the cure", async () => {
   const { destination } = await startSource();
   const result = await syncTree(
-    { rsync: "/nonexistent/rsync" },
+    { rsync: "/nonexistent/rsync", stateDir: "/nonexistent" },
     {
       sync: syncSpec({ port: 1 }),
       destination,

@@ -1,0 +1,79 @@
+import { chmod, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { freePort } from "../../demo/processes.ts";
+import { temporaryDirectory } from "../helpers/directory.ts";
+import { exitOf, killHard, start, startControlPlaneProgram } from "../helpers/programs.ts";
+
+async function makePlace() {
+  const directory = await temporaryDirectory();
+  await chmod(directory, 0o711);
+  return directory;
+}
+
+test("the first start makes an admin token in a 0600 file and prints its path, never the token", async () => {
+  const directory = await makePlace();
+  const { token, logFile } = await startControlPlaneProgram({ directory });
+  const file = join(directory, "data", "admin-token");
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  const output = await readFile(logFile, "utf8");
+  expect(output).toContain(file);
+  expect(output).not.toContain(token);
+});
+
+test.each(["SIGTERM", "SIGKILL"] as const)(
+  "after %s a second start keeps hosts, token and data",
+  async (signal) => {
+    const directory = await makePlace();
+    const first = await startControlPlaneProgram({ directory });
+    await first.client.createHost({ name: "master", roles: ["master"], addresses: ["192.0.2.1"] });
+    if (signal === "SIGKILL") await killHard(first.program);
+    else {
+      first.program.child.kill(signal);
+      expect(await exitOf(first.program)).toBe(0);
+    }
+    const second = await startControlPlaneProgram({ directory, name: "second" });
+    expect(second.token).toBe(first.token);
+    expect(await second.client.listHosts()).toMatchObject([{ name: "master" }]);
+  },
+);
+
+test("a second control plane on the same data directory is refused with the reason, and harms nothing", async () => {
+  const directory = await makePlace();
+  const { client } = await startControlPlaneProgram({ directory });
+  const logFile = join(directory, "second.log");
+  const second = start({
+    name: "second",
+    command: process.execPath,
+    args: ["control-plane/main.ts"],
+    env: {
+      MIRRORFLEET_DATA: join(directory, "data"),
+      MIRRORFLEET_LISTEN: `127.0.0.1:${await freePort()}`,
+    },
+    logFile,
+  });
+  expect(await exitOf(second)).toBe(1);
+  expect(await readFile(logFile, "utf8")).toMatch(/is in use by|already|another/);
+  expect(await client.listHosts()).toEqual([]);
+});
+
+test.each([
+  ["MIRRORFLEET_LISTEN", "8420", "must be host:port"],
+  ["MIRRORFLEET_LISTEN", "127.0.0.1:70000", "must be host:port"],
+  ["DATABASE_URL", "mysql://x", "must be a Postgres URL"],
+  ["MIRRORFLEET_SECRET", "short", "32 random bytes"],
+])("%s=%s ends with status 78 and the variable's name", async (name, value, message) => {
+  const directory = await makePlace();
+  const logFile = join(directory, "log");
+  const program = start({
+    name: "control plane",
+    command: process.execPath,
+    args: ["control-plane/main.ts"],
+    env: { MIRRORFLEET_DATA: join(directory, "data"), [name]: value },
+    logFile,
+  });
+  expect(await exitOf(program)).toBe(78);
+  const output = await readFile(logFile, "utf8");
+  expect(output).toContain(name);
+  expect(output).toContain(message);
+});
