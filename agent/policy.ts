@@ -42,8 +42,10 @@ const defaults = rsyncOptionsSchema.parse({});
 
 /** Checks an order against the host's policy. @throws AppError `order-refused` that names the setting. */
 export function checkPolicy(policy: Policy, { sync }: { sync: SyncSpec }): void {
-  if (!policy.sources.some((rule) => matches(rule, sync.source))) {
-    const url = formatRsyncUrl({ ...sync.source, user: null });
+  const sources = sync.steps.flatMap((step) => step.sources.map(({ source }) => source));
+  const forbidden = sources.find((source) => !policy.sources.some((rule) => matches(rule, source)));
+  if (forbidden) {
+    const url = formatRsyncUrl({ ...forbidden, user: null });
     throw new AppError(
       "order-refused",
       `source ${url} is not allowed on this host: to allow it, add it to MIRRORFLEET_SOURCES`,

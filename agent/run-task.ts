@@ -1,42 +1,22 @@
-import { compactDecrypt, decodeJwt, importJWK } from "jose";
+import { decodeJwt } from "jose";
 import { AppError } from "../protocol/errors.ts";
 import type { PollAnswer } from "../protocol/fleet.ts";
-import type { OrderClaims } from "../protocol/order.ts";
-import type { Progress, Result } from "../protocol/report.ts";
-import { formatRsyncUrl } from "../protocol/rsync.ts";
+import { heartbeatAnswerSchema, type Progress, type Result } from "../protocol/report.ts";
 import type { AgentCtx } from "./context.ts";
 import { deliverLog, deliverResult, isFinal, report } from "./deliver.ts";
-import { holdDestination, resolveDestination } from "./destination.ts";
 import { checkPolicy } from "./policy.ts";
-import { syncTree } from "./rsync/sync.ts";
 import { newSpoolEntry, type SpoolEntry } from "./spool.ts";
 import { verifyOrder } from "./verify-order.ts";
+import { workOn } from "./work.ts";
 
 const reportEveryMilliseconds = 1000;
+/** Without progress a heartbeat all the same: it extends the lease, and brings cancellations. */
+const heartbeatEveryMilliseconds = 10_000;
 
-/** Opens what the control plane sealed to this agent. @throws AppError `order-refused`. */
-export async function openSealed(
-  { identity }: Pick<AgentCtx, "identity">,
-  { sealed }: { sealed: string },
-): Promise<string> {
-  const key = await importJWK(identity.sealingKey, "ECDH-ES");
-  const { plaintext } = await compactDecrypt(sealed, key, {
-    keyManagementAlgorithms: ["ECDH-ES"],
-    contentEncryptionAlgorithms: ["A256GCM"],
-  }).catch((cause: unknown) => {
-    throw new AppError(
-      "order-refused",
-      "a password could not be opened: it is not sealed to this agent",
-      { cause },
-    );
-  });
-  return new TextDecoder().decode(plaintext);
-}
-
-/** Sends progress and log about every second, and a heartbeat well before the lease ends; aborts when the lease is lost. */
+/** Sends progress and log about every second; `end` is aborted with "lost" or "cancelled" when the work is to end. */
 function startReporting(
   ctx: AgentCtx,
-  { entry, leaseSeconds, lost }: { entry: SpoolEntry; leaseSeconds: number; lost: AbortController },
+  { entry, end }: { entry: SpoolEntry; end: AbortController },
 ) {
   const state = {
     progress: null as Progress | null,
@@ -49,10 +29,15 @@ function startReporting(
   const once = async () => {
     try {
       state.offset = await deliverLog(ctx, { entry, offset: state.offset });
-      const due = Date.now() - state.sentAt > (leaseSeconds * 1000) / 3;
+      const due = Date.now() - state.sentAt > heartbeatEveryMilliseconds;
       if (state.progress !== state.sent || due) {
         const { progress } = state;
-        await report(ctx, { entry, kind: "heartbeat", body: JSON.stringify({ progress }) });
+        const answer = await report(ctx, {
+          entry,
+          kind: "heartbeat",
+          body: JSON.stringify({ progress }),
+        });
+        if (heartbeatAnswerSchema.parse(answer).cancel) end.abort("cancelled");
         state.sent = progress;
         state.sentAt = Date.now();
       }
@@ -60,7 +45,7 @@ function startReporting(
       // Out of contact, rsync goes on and the spool keeps the log; a lost lease ends it.
       if (isFinal(error)) {
         stopped = true;
-        if (error.code === "stale-attempt") lost.abort(error.message);
+        if (error.code === "stale-attempt") end.abort("lost");
       }
     }
     if (!stopped) schedule();
@@ -83,47 +68,6 @@ function startReporting(
       return state.offset;
     },
   };
-}
-
-/** Does what a checked order says. @throws AppError `order-refused`, `conflict`. */
-async function work(
-  ctx: AgentCtx,
-  {
-    claims,
-    entry,
-    signal,
-    onProgress,
-  }: {
-    claims: OrderClaims;
-    entry: SpoolEntry;
-    signal: AbortSignal;
-    onProgress: (progress: Progress) => void;
-  },
-): Promise<Omit<Result, "logBytes">> {
-  const { sync } = claims;
-  checkPolicy(ctx.config.policy, { sync });
-  const destination = await resolveDestination({
-    mirrorRoot: ctx.config.mirrorRoot,
-    destination: sync.destination,
-  });
-  const held = await holdDestination({ destination });
-  try {
-    const password =
-      sync.sealedPassword === null ? null : await openSealed(ctx, { sealed: sync.sealedPassword });
-    entry.write(
-      `attempt ${claims.attempt} of project ${sync.project}: ${formatRsyncUrl(sync.source)} to ${destination}`,
-    );
-    return await syncTree(ctx.config, {
-      sync,
-      destination,
-      password,
-      signal,
-      onLine: entry.write,
-      onProgress,
-    });
-  } finally {
-    await held.release();
-  }
 }
 
 /** An order that could not be begun, as a result: nothing on disk has changed. */
@@ -158,8 +102,8 @@ export async function runTask(
   }: { lease: NonNullable<PollAnswer["lease"]>; stop: AbortSignal; hurry: AbortSignal },
 ): Promise<void> {
   const entry = await newSpoolEntry({ stateDir: ctx.config.stateDir, ticket: ticketOf(lease) });
-  const lost = new AbortController();
-  const reporting = startReporting(ctx, { entry, leaseSeconds: lease.leaseSeconds, lost });
+  const end = new AbortController();
+  const reporting = startReporting(ctx, { entry, end });
   let result: Omit<Result, "logBytes">;
   try {
     const now = Date.now() / 1000 + ctx.clock.skewSeconds;
@@ -168,12 +112,15 @@ export async function runTask(
       { order: lease.order },
     );
     ctx.log(`project ${claims.sync.project}: attempt ${claims.attempt} begins`);
-    result = await work(ctx, {
-      claims,
-      entry,
-      signal: AbortSignal.any([stop, lost.signal]),
+    checkPolicy(ctx.config.policy, { sync: claims.sync });
+    result = await workOn(ctx, {
+      sync: claims.sync,
+      signal: AbortSignal.any([stop, end.signal]),
+      onLine: entry.write,
       onProgress: reporting.onProgress,
     });
+    if (result.outcome === "interrupted" && end.signal.reason === "cancelled")
+      result = { ...result, outcome: "cancelled", message: "cancelled by an operator" };
   } catch (error) {
     result = refusal(error);
   }

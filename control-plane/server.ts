@@ -11,6 +11,7 @@ import type { Ctx } from "./context.ts";
 import { connect, type Connection, type Database } from "./db/connect.ts";
 import { startEmbeddedPostgres } from "./db/embedded-postgres.ts";
 import { migrate } from "./db/migrate.ts";
+import { removeOldAnswers } from "./db/queries/idempotent-answers.ts";
 import { fleet } from "./db/schema.ts";
 import { leaseSeconds } from "./dispatch/lease.ts";
 import { reclaimExpired } from "./dispatch/reclaim.ts";
@@ -140,6 +141,14 @@ async function start({
       everySeconds: 5,
       afterSeconds: leaseSeconds,
       action: () => reclaimExpired(ctx),
+    }),
+  );
+  closers.push(
+    repeat({
+      log,
+      name: "forget kept answers",
+      everySeconds: 3600,
+      action: () => removeOldAnswers(ctx),
     }),
   );
   const { server, url } = await listen({ app: createApp(ctx), config });

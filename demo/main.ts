@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { AppError } from "../protocol/errors.ts";
-import type { RunDetail } from "../protocol/project.ts";
+import type { RunDetail } from "../protocol/run.ts";
 import { hosts, rootOf, startAgent, startControlPlane, startUpstream } from "./fleet.ts";
 import { mutate } from "./mutate.ts";
 import { type Options, readOptions, usage } from "./options.ts";
@@ -60,7 +60,7 @@ async function demonstrate({
   const screen = createScreen({ output: process.stdout, hosts: [...hosts] });
   print(`\nfirst sync of project "${project.name}"`);
   const first = await followRun(client, {
-    id: (await client.triggerRun("demo")).id,
+    id: (await client.syncProject("demo")).id,
     draw: screen.draw,
   });
   print(`in sync: ${hopText(first)}`);

@@ -1,4 +1,4 @@
-import type { RunDetail, Task } from "../protocol/project.ts";
+import type { RunDetail, Task } from "../protocol/run.ts";
 
 const width = 24;
 const size = (bytes: number) =>

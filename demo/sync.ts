@@ -1,7 +1,8 @@
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../protocol/client.ts";
 import { AppError } from "../protocol/errors.ts";
-import type { RunDetail } from "../protocol/project.ts";
+import type { RunDetail } from "../protocol/run.ts";
 
 const finished = ({ state }: { state: string }) => state === "succeeded" || state === "failed";
 
@@ -16,7 +17,7 @@ export async function followRun(
     if (run.state === "succeeded") return run;
     if (finished(run)) {
       const task = run.tasks.find(({ state }) => state === "failed");
-      const log = task ? (await client.getTaskLog(task.id)).slice(-2000) : "";
+      const log = task ? (await text(await client.openTaskLog(task.id))).slice(-2000) : "";
       throw new AppError(
         "unavailable",
         `the run failed: ${run.reason ?? ""} ${task?.result?.message ?? ""}\n${log}`,
@@ -32,7 +33,7 @@ export async function nextScheduledRun(
   { project, after }: { project: string; after: number },
 ): Promise<string> {
   for (;;) {
-    const runs = await client.listRuns(project);
+    const { items: runs } = await client.listRuns({ project });
     const run = runs.findLast(
       ({ trigger, startedAt }) =>
         trigger === "schedule" && startedAt !== null && Date.parse(startedAt) > after,

@@ -1,17 +1,47 @@
 import { z } from "zod";
 import { AppError, parse, problemSchema } from "./errors.ts";
-import { hostInviteSchema, hostSchema, type hostCreateSchema } from "./fleet.ts";
+import { fleetPlanSchema } from "./fleet-file.ts";
 import {
-  type ProjectCreate,
-  projectSchema,
+  type hostCreateSchema,
+  hostInviteSchema,
+  type hostPatchSchema,
+  hostSchema,
+} from "./host.ts";
+import { pageOf } from "./paging.ts";
+import { type ProjectCreate, projectSchema, replicaSchema } from "./project.ts";
+import {
   runDetailSchema,
   runSchema,
-  type triggerSchema,
-} from "./project.ts";
+  type syncSchema,
+  taskDetailSchema,
+  taskSchema,
+} from "./run.ts";
+import { previewSchema } from "./schedule.ts";
+import {
+  auditEventSchema,
+  type fleetPauseSchema,
+  settingsSchema,
+  type settingsPatchSchema,
+  statusSchema,
+} from "./settings.ts";
+import { operatorTokenSchema, type tokenCreateSchema, tokenCreatedSchema } from "./token.ts";
 
 const requestSeconds = 30;
+/** A followed log or an awaited run: the server answers within ten minutes. */
+const longSeconds = 660;
 
-type Request = { url: string; token: string; method: "GET" | "POST"; path: string; body?: unknown };
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+type Query = Record<string, string | number | boolean | undefined>;
+type Request = {
+  method: Method;
+  path: string;
+  query?: Query | undefined;
+  /** JSON, or a text with its content type. */
+  body?: unknown;
+  yaml?: string | undefined;
+  headers?: Record<string, string> | undefined;
+  seconds?: number;
+};
 
 /** The value that a JSON text holds; undefined where it is none. */
 function fromJson(text: string): unknown {
@@ -22,26 +52,47 @@ function fromJson(text: string): unknown {
   }
 }
 
-/** @throws AppError: the answer's code and fields, or `unavailable`. */
-async function request({ url, token, method, path, body }: Request): Promise<string> {
+function address(url: string, { path, query = {} }: Request): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined);
+  const text = new URLSearchParams(
+    Object.fromEntries(given.map(([name, value]) => [name, String(value)])),
+  ).toString();
+  return `${url}${path}${text && `?${text}`}`;
+}
+
+function unreachable(url: string, cause: unknown): AppError {
+  const { cause: inner, message } = cause as Error;
+  const why = (inner as Error | undefined)?.message ?? message;
+  return new AppError("unavailable", `cannot reach ${url}: ${why}`, { cause });
+}
+
+/** Sends a request. @throws AppError: the answer's code and fields, or `unavailable`. */
+async function send(
+  { url, token }: { url: string; token: string },
+  request: Request,
+): Promise<Response> {
+  const { method, path, body, yaml, headers, seconds = requestSeconds } = request;
   let response: Response;
   let text: string;
   try {
-    response = await fetch(url + path, {
+    response = await fetch(address(url, request), {
       method,
-      headers: { authorization: `Bearer ${token}` },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...headers,
+        ...(yaml !== undefined && { "content-type": "application/yaml" }),
+        ...(body !== undefined && { "content-type": "application/json" }),
+      },
+      ...(yaml !== undefined && { body: yaml }),
       ...(body !== undefined && { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(requestSeconds * 1000),
+      redirect: "error",
+      signal: AbortSignal.timeout(seconds * 1000),
     });
+    if (response.ok) return response;
     text = await response.text();
   } catch (cause) {
-    throw new AppError(
-      "unavailable",
-      `cannot reach ${url}: ${((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message}`,
-      { cause },
-    );
+    throw unreachable(url, cause);
   }
-  if (response.ok) return text;
   const problem = problemSchema.safeParse(fromJson(text));
   if (!problem.success)
     throw new AppError(
@@ -51,34 +102,136 @@ async function request({ url, token, method, path, body }: Request): Promise<str
   throw new AppError(problem.data.code, problem.data.detail, { fields: problem.data.errors ?? [] });
 }
 
-/** The operator's routes as functions. Every one throws AppError with the answer's code. */
-export function createClient({ url, token }: { url: string; token: string }) {
+const seg = encodeURIComponent;
+
+/** The operator's operations as functions. Every one throws AppError with the answer's code. */
+export function createClient(server: { url: string; token: string }) {
   const call = async <Schema extends z.ZodType>(
-    method: "GET" | "POST",
-    path: string,
     schema: Schema,
-    body?: unknown,
-  ): Promise<z.output<Schema>> =>
-    parse(
-      schema,
-      fromJson(await request({ url, token, method, path, body })),
-      `the answer to ${method} ${path}`,
-    );
-  const list = async <Schema extends z.ZodType>(path: string, schema: Schema) =>
-    (await call("GET", path, z.object({ items: z.array(schema) }))).items;
-  const name = encodeURIComponent;
+    request: Request,
+  ): Promise<z.output<Schema>> => {
+    const response = await send(server, request);
+    const text = await response.text().catch((cause: unknown) => {
+      throw unreachable(server.url, cause);
+    });
+    return parse(schema, fromJson(text), `the answer to ${request.method} ${request.path}`);
+  };
+  const get = <Schema extends z.ZodType>(schema: Schema, path: string, query?: Query) =>
+    call(schema, { method: "GET", path, query });
+  const post = <Schema extends z.ZodType>(
+    schema: Schema,
+    path: string,
+    body: unknown = {},
+    query?: Query,
+  ) => call(schema, { method: "POST", path, body, query });
+  const list =
+    <Schema extends z.ZodType>(path: string, schema: Schema) =>
+    (query: Query = {}) =>
+      get(pageOf(schema), path, query);
+  /** All pages of a list. */
+  const all =
+    <Schema extends z.ZodType>(path: string, schema: Schema) =>
+    async (query: Query = {}): Promise<z.output<Schema>[]> => {
+      const items: z.output<Schema>[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await get(pageOf(schema), path, { limit: 200, ...query, cursor });
+        items.push(...page.items);
+        cursor = page.nextCursor ?? undefined;
+      } while (cursor !== undefined);
+      return items;
+    };
+  const project = (name: string, action = "") => `/v1/projects/${seg(name)}${action}`;
+  const replica = (name: string, host: string, action = "") =>
+    `${project(name)}/replicas/${seg(host)}${action}`;
+  const host = (name: string, action = "") => `/v1/hosts/${seg(name)}${action}`;
+  const ifMatch = (version: number | undefined) =>
+    version === undefined ? undefined : { "if-match": `"${version}"` };
   return {
+    listProjects: all("/v1/projects", projectSchema),
+    createProject: (input: ProjectCreate) => post(projectSchema, "/v1/projects", input),
+    getProject: (name: string) => get(projectSchema, project(name)),
+    patchProject: (name: string, patch: Record<string, unknown>, version?: number) =>
+      call(projectSchema, {
+        method: "PATCH",
+        path: project(name),
+        body: patch,
+        headers: ifMatch(version),
+      }),
+    replaceProject: (name: string, definition: Record<string, unknown>, version?: number) =>
+      call(projectSchema, {
+        method: "PUT",
+        path: project(name),
+        body: definition,
+        headers: ifMatch(version),
+      }),
+    deleteProject: (name: string) => call(projectSchema, { method: "DELETE", path: project(name) }),
+    pauseProject: (name: string) => post(projectSchema, project(name, "/pause")),
+    resumeProject: (name: string) => post(projectSchema, project(name, "/resume")),
+    cloneProject: (name: string, changes: { name: string } & Record<string, unknown>) =>
+      post(projectSchema, project(name, "/clone"), changes),
+    syncProject: (name: string, input: z.input<typeof syncSchema> = {}) =>
+      post(runDetailSchema, project(name, "/sync"), input),
+
+    listReplicas: all("/v1/replicas", replicaSchema),
+    getReplica: (name: string, on: string) => get(replicaSchema, replica(name, on)),
+    pauseReplica: (name: string, on: string) => post(replicaSchema, replica(name, on, "/pause")),
+    resumeReplica: (name: string, on: string) => post(replicaSchema, replica(name, on, "/resume")),
+    resyncReplica: (name: string, on: string) =>
+      post(runDetailSchema, replica(name, on, "/resync")),
+
+    listHosts: all("/v1/hosts", hostSchema),
     createHost: (input: z.input<typeof hostCreateSchema>) =>
-      call("POST", "/v1/hosts", hostInviteSchema, input),
-    listHosts: () => list("/v1/hosts", hostSchema),
-    createProject: (input: ProjectCreate) => call("POST", "/v1/projects", projectSchema, input),
-    getProject: (project: string) => call("GET", `/v1/projects/${name(project)}`, projectSchema),
-    triggerRun: (project: string, input: z.input<typeof triggerSchema> = {}) =>
-      call("POST", `/v1/projects/${name(project)}/runs`, runSchema, input),
-    listRuns: (project: string) => list(`/v1/runs?project=${name(project)}&limit=50`, runSchema),
-    getRun: (id: string) => call("GET", `/v1/runs/${name(id)}`, runDetailSchema),
-    getTaskLog: (id: string) =>
-      request({ url, token, method: "GET", path: `/v1/tasks/${name(id)}/log` }),
+      post(hostInviteSchema, "/v1/hosts", input),
+    getHost: (name: string) => get(hostSchema, host(name)),
+    patchHost: (name: string, body: z.input<typeof hostPatchSchema>) =>
+      call(hostSchema, { method: "PATCH", path: host(name), body }),
+    drainHost: (name: string) => post(hostSchema, host(name, "/drain")),
+    resumeHost: (name: string) => post(hostSchema, host(name, "/resume")),
+    inviteHost: (name: string) => post(hostInviteSchema, host(name, "/enrolment-tokens")),
+    revokeHost: (name: string) => post(hostSchema, host(name, "/revoke")),
+
+    listRuns: list("/v1/runs", runSchema),
+    getRun: (id: string) => get(runDetailSchema, `/v1/runs/${seg(id)}`),
+    cancelRun: (id: string) => post(runDetailSchema, `/v1/runs/${seg(id)}/cancel`),
+    retryRun: (id: string) => post(runDetailSchema, `/v1/runs/${seg(id)}/retry`),
+    listTasks: list("/v1/tasks", taskSchema),
+    getTask: (id: string) => get(taskDetailSchema, `/v1/tasks/${seg(id)}`),
+    cancelTask: (id: string) => post(taskDetailSchema, `/v1/tasks/${seg(id)}/cancel`),
+    retryTask: (id: string) => post(runDetailSchema, `/v1/tasks/${seg(id)}/retry`),
+    /** An attempt's log as a stream of bytes; followed, it ends with the attempt. */
+    openTaskLog: async (
+      id: string,
+      query: { attempt?: number; offset?: number; follow?: boolean } = {},
+    ): Promise<ReadableStream<Uint8Array>> => {
+      const path = `/v1/tasks/${seg(id)}/log`;
+      const { body } = await send(server, { method: "GET", path, query, seconds: longSeconds });
+      return body ?? new Blob([]).stream();
+    },
+
+    previewSchedule: (query: { schedule: string; zone?: string; count?: number; after?: string }) =>
+      get(previewSchema, "/v1/schedule-preview", query),
+    applyFleet: (yaml: string, query: { dryRun?: boolean; prune?: boolean } = {}) =>
+      call(fleetPlanSchema, {
+        method: "PUT",
+        path: "/v1/fleet",
+        yaml,
+        query,
+        seconds: longSeconds,
+      }),
+    getStatus: () => get(statusSchema, "/v1/status"),
+    getSettings: () => get(settingsSchema, "/v1/settings"),
+    patchSettings: (body: z.input<typeof settingsPatchSchema>) =>
+      call(settingsSchema, { method: "PATCH", path: "/v1/settings", body }),
+    pauseFleet: (input: z.input<typeof fleetPauseSchema> = {}) =>
+      post(settingsSchema, "/v1/settings/pause", input),
+    resumeFleet: () => post(settingsSchema, "/v1/settings/resume"),
+    listAuditEvents: list("/v1/audit-events", auditEventSchema),
+    listTokens: async () =>
+      (await get(z.object({ items: z.array(operatorTokenSchema) }), "/v1/tokens")).items,
+    createToken: (input: z.input<typeof tokenCreateSchema>) =>
+      post(tokenCreatedSchema, "/v1/tokens", input),
+    revokeToken: (id: string) => post(operatorTokenSchema, `/v1/tokens/${seg(id)}/revoke`),
   };
 }
 

@@ -11,6 +11,7 @@ export const statusByCode = {
   forbidden: 403,
   "enrolment-token-invalid": 401,
   "not-found": 404,
+  "precondition-failed": 412,
   "method-not-allowed": 405,
   conflict: 409,
   "stale-attempt": 409,
@@ -56,14 +57,44 @@ export class AppError extends Error {
   }
 }
 
-/** Turns zod's issues into field errors; `prefix` names the document they were found in. */
-export function fieldErrors(error: z.ZodError, prefix = ""): FieldError[] {
+/** Levenshtein distance of two words. */
+function distance(left: string, right: string): number {
+  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
+  for (const [i, letter] of left.split("").entries()) {
+    const next = [i + 1];
+    for (const [j, other] of right.split("").entries())
+      next.push(Math.min(row[j + 1]! + 1, next[j]! + 1, row[j]! + (letter === other ? 0 : 1)));
+    row = next;
+  }
+  return row[right.length]!;
+}
+
+/** What to say of an unknown field: the known one that is nearest, if one is near. */
+function unknownField(key: string, known: string[]): string {
+  const [nearest] = known
+    .map((name) => ({ name, far: distance(key.toLowerCase(), name.toLowerCase()) }))
+    .toSorted((left, right) => left.far - right.far);
+  return nearest && nearest.far <= Math.max(2, key.length / 3)
+    ? `is not a known field: did you mean "${nearest.name}"?`
+    : "is not a known field";
+}
+
+/** Lists the unknown fields' messages, one a line, for `fieldErrors` to take apart. */
+const describeUnknown: z.core.$ZodErrorMap = (issue) => {
+  if (issue.code !== "unrecognized_keys") return undefined;
+  const shape = (issue.inst as z.ZodObject | undefined)?.shape ?? {};
+  return issue.keys.map((key) => unknownField(key, Object.keys(shape))).join("\n");
+};
+
+/** Turns zod's issues into field errors. */
+export function fieldErrors(error: z.ZodError): FieldError[] {
   return error.issues.flatMap((issue) => {
-    const path = [...(prefix ? [prefix] : []), ...issue.path].join(".");
+    const path = issue.path.join(".");
     if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => ({
+      const messages = issue.message.split("\n");
+      return issue.keys.map((key, index) => ({
         field: path ? `${path}.${key}` : key,
-        message: "is not a known field",
+        message: messages[index] ?? "is not a known field",
       }));
     }
     return [{ field: path || "(body)", message: issue.message }];
@@ -72,16 +103,18 @@ export function fieldErrors(error: z.ZodError, prefix = ""): FieldError[] {
 
 /**
  * Parses untrusted input.
- * @throws AppError `invalid-input` that names each field at fault.
+ * @throws AppError `invalid-input` that names each field at fault, an unknown one with the nearest known.
  */
 export function parse<Schema extends z.ZodType>(
   schema: Schema,
   input: unknown,
   what = "input",
 ): z.output<Schema> {
-  const result = schema.safeParse(input);
+  const result = schema.safeParse(input, { error: describeUnknown });
   if (result.success) return result.data;
   const fields = fieldErrors(result.error);
   const text = fields.map(({ field, message }) => `${field}: ${message}`).join("; ");
-  throw new AppError("invalid-input", `${what} is not valid: ${text}`, { fields });
+  throw new AppError("invalid-input", `${what} is not valid: ${text}`.slice(0, 4000), {
+    fields: fields.slice(0, 100),
+  });
 }

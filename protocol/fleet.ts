@@ -1,54 +1,6 @@
 import { z } from "zod";
+import { roleSchema } from "./host.ts";
 import { hostAddress, hostName, moduleName, port } from "./names.ts";
-
-const roles = ["master", "ftp"] as const;
-const roleSchema = z.enum(roles);
-export type Role = z.infer<typeof roleSchema>;
-
-/** Body of `POST /v1/hosts`: makes a host and its first enrolment token. */
-export const hostCreateSchema = z
-  .strictObject({
-    name: hostName,
-    roles: z.array(roleSchema).min(1, 'must name at least one role: "master" or "ftp"').max(2),
-    /** Addresses under which the fleet's other hosts see this one. */
-    addresses: z
-      .array(hostAddress)
-      .min(1, "must name at least one address: the master's rsync daemon admits only these")
-      .max(32),
-  })
-  .superRefine(({ roles: chosen, addresses }, issues) => {
-    if (new Set(chosen).size !== chosen.length)
-      issues.addIssue({ code: "custom", path: ["roles"], message: "must not repeat a role" });
-    if (chosen.includes("master") && addresses[0]?.includes("/")) {
-      issues.addIssue({
-        code: "custom",
-        path: ["addresses", 0],
-        message:
-          "of a master must be an IP address or a DNS name, not a range: the FTP hosts pull from it",
-      });
-    }
-  });
-
-/** A host, as operators see it. */
-export const hostSchema = z.object({
-  id: z.uuid(),
-  name: z.string(),
-  roles: z.array(roleSchema),
-  addresses: z.array(z.string()),
-  state: z.enum(["invited", "enrolled", "revoked"]),
-  agentVersion: z.string().nullable(),
-  lastSeenAt: z.iso.datetime().nullable(),
-  createdAt: z.iso.datetime(),
-});
-export type Host = z.infer<typeof hostSchema>;
-
-/** An enrolment token: shown once, used once. */
-const enrolmentTokenSchema = z.object({
-  token: z.string(),
-  expiresAt: z.iso.datetime(),
-});
-
-export const hostInviteSchema = z.object({ host: hostSchema, enrolment: enrolmentTokenSchema });
 
 /** A public key as JWK (RFC 8037): Ed25519 signs, X25519 opens what is sealed. */
 const publicKey = <Curve extends string>(crv: Curve) =>

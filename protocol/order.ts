@@ -12,16 +12,29 @@ export const tokenTypes = {
 /** The one signature algorithm, on both sides (RFC 8037). */
 export const signatureAlgorithm = "EdDSA";
 
-/** What a task order tells the agent to do: one pull into one directory. */
+/** One rsync of a task: the first of its sources that can be reached, into one directory. */
+const stepSchema = z.strictObject({
+  sources: z
+    .array(
+      z.strictObject({
+        source: sourceSchema,
+        /** The source's password as a JWE to the agent's sealing key; null: it asks for none. */
+        sealedPassword: z.string().max(4096).nullable(),
+      }),
+    )
+    .min(1)
+    .max(11),
+  /** Below the agent's mirror root. */
+  destination: relativePath,
+});
+export type Step = z.infer<typeof stepSchema>;
+
+/** What a task order tells the agent to do: rsyncs in this order. */
 const syncSpecSchema = z.strictObject({
   project: projectName,
-  source: sourceSchema,
-  /** Below one of the agent's mirror roots. */
-  destination: relativePath,
+  steps: z.array(stepSchema).min(1).max(20),
   options: rsyncOptionsSchema,
   limits: rsyncLimitsSchema,
-  /** The source's password as a JWE to the agent's sealing key; null: the source asks for none. */
-  sealedPassword: z.string().max(4096).nullable(),
 });
 export type SyncSpec = z.infer<typeof syncSpecSchema>;
 

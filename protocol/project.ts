@@ -1,103 +1,190 @@
 import { z } from "zod";
-import { hostName, projectName, relativePath } from "./names.ts";
-import { progressSchema, resultSchema } from "./report.ts";
+import { hostName, networkHost, projectName, relativePath } from "./names.ts";
+import { pageQuery, queryFlag } from "./paging.ts";
 import { rsyncOptionsSchema } from "./rsync.ts";
-import { runStates, taskStates } from "./states.ts";
+import { scheduleFields, timeWindowSchema } from "./schedule.ts";
 
 /** Times that were missed while nobody looked: run the latest of them, or none. */
 const misfirePolicies = ["latest", "skip"] as const;
 /** A time that falls due during a run: leave it out, or let one wait. */
 const overlapPolicies = ["skip", "queue-one"] as const;
 
+const upstreamUrl = z.string().max(2000);
 const defaultOptions = rsyncOptionsSchema.parse({});
 
-/** Body of `POST /v1/projects`. */
-export const projectCreateSchema = z.strictObject({
-  name: projectName,
-  /** `rsync://host[:port]/module[/path]`; null: hosted here, its people upload to the master. */
-  upstream: z.string().max(2000).nullable().default(null),
-  /** Cron expression of 5 fields, or 6 with seconds first; null: only when triggered. */
-  schedule: z.string().max(200).nullable().default(null),
-  /** IANA time zone of the schedule. */
-  zone: z.string().max(100).default("UTC"),
+/** One rsync of a project that consists of several. */
+const partSchema = z.strictObject({
+  path: relativePath.meta({ description: "Below the project's path" }),
+  upstream: upstreamUrl,
+  fallbacks: z.array(upstreamUrl).max(10).default([]),
+});
+export type Part = z.output<typeof partSchema>;
+
+const userName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/,
+    "must be a plain user name of at most 63 characters",
+  );
+
+/** How to authenticate with an upstream's rsync daemon. The password is written, never read. */
+const loginSchema = z.strictObject({
+  user: userName,
+  password: z
+    .string()
+    .min(1)
+    .max(1000)
+    .regex(/^[^\0\r\n]+$/, "must not hold a line break")
+    .optional()
+    .meta({ description: "Write only; left out: the one that is stored stays" }),
+  host: networkHost
+    .optional()
+    .meta({ description: "Upstream that is given this login; default: the host of `upstream`" }),
+});
+
+const bandwidthWindow = timeWindowSchema.safeExtend({
+  bandwidthKiBps: z.int().min(1).max(100_000_000),
+});
+export type BandwidthWindow = z.output<typeof bandwidthWindow>;
+
+const labels = z
+  .record(
+    z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9._/-]{0,62}$/, "must be 1 to 63 characters of a-z, 0-9 and ._/-"),
+    z
+      .string()
+      .regex(/^[A-Za-z0-9._-]{0,63}$/, "must be at most 63 characters of A-Z, a-z, 0-9 and ._-"),
+  )
+  .refine((value) => Object.keys(value).length <= 50, "must hold at most 50 labels");
+export const labelsSchema = labels;
+
+const description = "What people call it";
+
+/** Everything about a project that its administrator says; `name` and `master` stay as they were created. */
+const projectFields = {
+  description: z.string().max(500).default("").meta({ description }),
+  upstream: upstreamUrl.nullable().default(null).meta({
+    description:
+      "`rsync://host[:port]/module[/path]`; null without `parts`: hosted here, its people upload to the master",
+  }),
+  fallbacks: z
+    .array(upstreamUrl)
+    .max(10)
+    .default([])
+    .meta({ description: "Other sources of the same tree, in order of preference" }),
+  parts: z.array(partSchema).max(20).default([]).meta({
+    description: "Several rsyncs in this order instead of `upstream`, each into a path of its own",
+  }),
+  login: loginSchema.nullable().default(null),
+  ...scheduleFields,
   misfire: z.enum(misfirePolicies).default("latest"),
   overlap: z.enum(overlapPolicies).default("skip"),
-  /** Below the mirror root of every host; default: the project's name. */
-  path: relativePath.optional(),
-  /** Host that pulls from the upstream; default: the fleet's only master. */
-  master: hostName.optional(),
-  /** FTP hosts that carry the project; default: all of them at this moment. */
-  hosts: z.array(hostName).max(1000).optional(),
+  path: relativePath
+    .optional()
+    .meta({ description: "Below the mirror root of every host; default: the project's name" }),
+  hosts: z
+    .array(hostName)
+    .max(1000)
+    .nullable()
+    .default(null)
+    .meta({ description: "FTP hosts that carry it; null: those with `labels`" }),
+  labels: labels.nullable().default(null).meta({
+    description: "FTP hosts with all of these labels carry it; null without `hosts`: all",
+  }),
   rsync: rsyncOptionsSchema.default(defaultOptions),
-  /** Tries of one task before it has failed. */
-  maxAttempts: z.int().min(1).max(100).default(3),
+  bandwidthWindows: z.array(bandwidthWindow).max(20).default([]).meta({
+    description:
+      "Limits in place of `rsync.bandwidthKiBps` for attempts that begin in a window; the first that matches",
+  }),
+  maxAttempts: z.int().min(1).max(100).default(3).meta({ description: "Tries of one task" }),
+  retrySeconds: z
+    .int()
+    .min(1)
+    .max(86_400)
+    .default(5)
+    .meta({ description: "Pause before the second attempt; doubles with each, up to an hour" }),
   wallClockSeconds: z
     .int()
     .min(60, "must be at least 60 seconds")
     .max(30 * 86_400)
     .default(86_400),
-  stallSeconds: z.int().min(10, "must be at least 10 seconds").max(86_400).default(1800),
-  /** Deletions above this share of the files are held until an operator approves. */
-  maxDeletePercent: z.int().min(0).max(100).default(10),
+  stallSeconds: z
+    .int()
+    .min(10, "must be at least 10 seconds")
+    .max(86_400)
+    .default(1800)
+    .meta({ description: "Seconds without progress after which an rsync is ended" }),
+  maxDeletePercent: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(10)
+    .meta({ description: "Deletions above this share of the files are held for an operator" }),
+};
+
+/** Body of `POST /v1/projects`. */
+export const projectCreateSchema = z.strictObject({
+  name: projectName,
+  master: hostName
+    .optional()
+    .meta({ description: "Host that pulls from the upstream; default: the only master" }),
+  ...projectFields,
 });
 export type ProjectCreate = z.input<typeof projectCreateSchema>;
+export type ProjectInput = z.output<typeof projectCreateSchema>;
+
+/** Body of `PUT /v1/projects/{name}`: what is left out returns to its default. */
+export const projectReplaceSchema = z.strictObject(projectFields);
+
+/** Body of `PATCH /v1/projects/{name}`: a JSON merge patch (RFC 7396) of what may be replaced. */
+export const projectPatchSchema = z
+  .record(z.string(), z.unknown())
+  .meta({ description: "JSON merge patch (RFC 7396): the fields of PUT that change" });
+
+/** Body of `POST /v1/projects/{name}/clone`: the new name, and what differs. */
+export const projectCloneSchema = z.looseObject({ name: projectName });
+
+/** Query of `GET /v1/projects`. */
+export const projectsQuerySchema = z.strictObject({
+  search: z.string().max(100).optional().meta({ description: "Part of a name" }),
+  host: hostName.optional().meta({ description: "Carried by this host" }),
+  paused: queryFlag.optional(),
+  ...pageQuery,
+});
 
 /** One project on one host. */
-const replicaSchema = z.object({
+export const replicaSchema = z.object({
+  project: z.string(),
   host: z.string(),
   role: z.enum(["master", "ftp"]),
+  path: z.string().meta({ description: "Below the host's mirror root" }),
+  source: z.string().meta({ description: "Where it pulls from" }),
   generation: z.int(),
+  behind: z.int().meta({ description: "Generations that the project is ahead" }),
   syncedAt: z.iso.datetime().nullable(),
+  paused: z.boolean(),
+});
+export type Replica = z.infer<typeof replicaSchema>;
+
+/** Query of `GET /v1/replicas`. */
+export const replicasQuerySchema = z.strictObject({
+  project: projectName.optional(),
+  host: hostName.optional(),
+  ...pageQuery,
 });
 
-export const projectSchema = projectCreateSchema
-  .omit({ master: true, hosts: true, path: true })
-  .extend({
-    id: z.uuid(),
-    path: z.string(),
-    generation: z.int(),
-    nextRunAt: z.iso.datetime().nullable(),
-    createdAt: z.iso.datetime(),
-    replicas: z.array(replicaSchema),
-  });
+export const projectSchema = z.object({
+  id: z.uuid(),
+  name: z.string(),
+  ...projectFields,
+  path: z.string(),
+  login: z.object({ user: z.string(), host: z.string(), passwordSet: z.boolean() }).nullable(),
+  version: z.int().meta({ description: "Goes up with every change; the ETag" }),
+  paused: z.boolean(),
+  generation: z.int(),
+  nextRunAt: z.iso.datetime().nullable(),
+  createdAt: z.iso.datetime(),
+  replicas: z.array(replicaSchema),
+});
 export type Project = z.infer<typeof projectSchema>;
-
-/** Body of `POST /v1/projects/{name}/runs`. */
-export const triggerSchema = z.strictObject({
-  /** Approves up to this many deletions on each host for this run alone. */
-  approveDeletions: z.int().min(1).nullable().default(null),
-});
-
-const taskSchema = z.object({
-  id: z.uuid(),
-  runId: z.uuid(),
-  project: z.string(),
-  host: z.string(),
-  role: z.enum(["master", "ftp"]),
-  state: z.enum(taskStates),
-  attempt: z.int(),
-  maxAttempts: z.int(),
-  progress: progressSchema.nullable(),
-  result: resultSchema.nullable(),
-  queuedAt: z.iso.datetime(),
-  startedAt: z.iso.datetime().nullable(),
-  finishedAt: z.iso.datetime().nullable(),
-});
-export type Task = z.infer<typeof taskSchema>;
-
-export const runSchema = z.object({
-  id: z.uuid(),
-  project: z.string(),
-  trigger: z.enum(["schedule", "manual"]),
-  state: z.enum(runStates),
-  /** Why a run was skipped or failed. */
-  reason: z.string().nullable(),
-  scheduledFor: z.iso.datetime(),
-  startedAt: z.iso.datetime().nullable(),
-  finishedAt: z.iso.datetime().nullable(),
-  generation: z.int().nullable(),
-});
-export type Run = z.infer<typeof runSchema>;
-
-export const runDetailSchema = runSchema.extend({ tasks: z.array(taskSchema) });
-export type RunDetail = z.infer<typeof runDetailSchema>;

@@ -36,6 +36,14 @@ export type SyncStats = z.infer<typeof syncStatsSchema>;
 /** Body of `POST /v1/tasks/{id}/heartbeat`. */
 export const heartbeatSchema = z.strictObject({ progress: progressSchema.nullable() });
 
+/** Answer to a heartbeat. */
+export const heartbeatAnswerSchema = z.object({
+  leaseSeconds: z.int(),
+  /** An operator cancelled the task: end rsync and report `cancelled`. */
+  cancel: z.boolean(),
+});
+export type HeartbeatAnswer = z.infer<typeof heartbeatAnswerSchema>;
+
 /** Longest log chunk in bytes; a longer body is refused. */
 export const maxLogChunkBytes = 256 * 1024;
 

@@ -15,7 +15,7 @@ export const sourceSchema = z.strictObject({
   /** Name to authenticate with, where the daemon asks for one. */
   user: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, "must be a plain user name")
+    .regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/, "must be a plain user name")
     .nullable(),
 });
 export type Source = z.infer<typeof sourceSchema>;

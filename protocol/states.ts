@@ -1,26 +1,29 @@
 /** States of a task. `queued` waits for its host; `leased` is held by the host's agent. */
-export const taskStates = ["queued", "leased", "succeeded", "failed"] as const;
+export const taskStates = ["queued", "leased", "succeeded", "failed", "cancelled"] as const;
 export type TaskState = (typeof taskStates)[number];
 
 /** What can happen to a task. */
-type TaskEvent = "lease" | "succeed" | "fail" | "retry" | "expire" | "exhaust";
+type TaskEvent = "lease" | "succeed" | "fail" | "retry" | "expire" | "exhaust" | "cancel";
 
 /** The state machine of a task; an event that a state does not list cannot happen in it. */
 export const taskTransitions: Record<TaskState, Partial<Record<TaskEvent, TaskState>>> = {
-  queued: { lease: "leased" },
+  queued: { lease: "leased", cancel: "cancelled" },
   leased: {
     succeed: "succeeded",
     fail: "failed",
     retry: "queued",
     expire: "queued",
     exhaust: "failed",
+    cancel: "cancelled",
   },
   succeeded: {},
   failed: {},
+  cancelled: {},
 };
 
 /** States of one attempt. `superseded` lost its lease; what it reports later is kept as evidence only. */
-export type AttemptState = "running" | "succeeded" | "failed" | "superseded";
+export const attemptStates = ["running", "succeeded", "failed", "cancelled", "superseded"] as const;
+export type AttemptState = (typeof attemptStates)[number];
 
 /**
  * States of a run. `queued` waits for the project's current pull; `running` pulls from the upstream;
@@ -32,19 +35,26 @@ export const runStates = [
   "distributing",
   "succeeded",
   "failed",
+  "cancelled",
   "skipped",
 ] as const;
 export type RunState = (typeof runStates)[number];
 
-type RunEvent = "start" | "distribute" | "succeed" | "fail";
+type RunEvent = "start" | "distribute" | "succeed" | "fail" | "cancel";
 
 /** The state machine of a run. */
 export const runTransitions: Record<RunState, Partial<Record<RunEvent, RunState>>> = {
-  queued: { start: "running" },
-  running: { distribute: "distributing", succeed: "succeeded", fail: "failed" },
-  distributing: { succeed: "succeeded", fail: "failed" },
+  queued: { start: "running", cancel: "cancelled" },
+  running: {
+    distribute: "distributing",
+    succeed: "succeeded",
+    fail: "failed",
+    cancel: "cancelled",
+  },
+  distributing: { succeed: "succeeded", fail: "failed", cancel: "cancelled" },
   succeeded: {},
   failed: {},
+  cancelled: {},
   skipped: {},
 };
 
@@ -60,11 +70,12 @@ export const outcomes = [
   "timeout",
   "stalled",
   "interrupted",
+  "cancelled",
 ] as const;
 export type Outcome = (typeof outcomes)[number];
 
 /** What the control plane makes of an outcome: `retry` becomes `exhaust` after the last attempt. */
-export const eventByOutcome: Record<Outcome, "succeed" | "fail" | "retry"> = {
+export const eventByOutcome: Record<Outcome, "succeed" | "fail" | "retry" | "cancel"> = {
   ok: "succeed",
   warning: "succeed",
   partial: "retry",
@@ -75,4 +86,5 @@ export const eventByOutcome: Record<Outcome, "succeed" | "fail" | "retry"> = {
   timeout: "retry",
   stalled: "retry",
   interrupted: "retry",
+  cancelled: "cancel",
 };

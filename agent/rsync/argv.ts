@@ -1,23 +1,30 @@
-import type { SyncSpec } from "../../protocol/order.ts";
-import { formatRsyncUrl } from "../../protocol/rsync.ts";
+import {
+  formatRsyncUrl,
+  type RsyncLimits,
+  type RsyncOptions,
+  type Source,
+} from "../../protocol/rsync.ts";
 
 /** Seconds to wait for the source's daemon to take the connection. */
 const connectTimeoutSeconds = 60;
+
+/** One rsync: from where, how, and within which limits. */
+export type Pull = { source: Source; options: RsyncOptions; limits: RsyncLimits };
 
 /**
  * Arguments of one rsync; pure. `destination` is absolute and resolved; `maxDelete` is the value of
  * `--max-delete`, "list" only lists what would change. Options come first, both operands after `--`.
  */
 export function buildArgv({
-  sync,
+  pull,
   destination,
   maxDelete,
 }: {
-  sync: SyncSpec;
+  pull: Pull;
   destination: string;
   maxDelete: number | "list";
 }): string[] {
-  const { options, limits } = sync;
+  const { source, options, limits } = pull;
   return [
     // --archive without owner, group and devices: a mirror's files belong to the agent's user.
     "--recursive",
@@ -42,7 +49,7 @@ export function buildArgv({
     "--info=progress2,stats2",
     "--out-format=%i %n%L",
     "--",
-    formatRsyncUrl(sync.source),
+    formatRsyncUrl(source),
     `${destination}/`,
   ];
 }

@@ -1,12 +1,11 @@
-import type { SyncSpec } from "../../protocol/order.ts";
 import type { Progress, Result, SyncStats } from "../../protocol/report.ts";
 import type { RsyncLimits } from "../../protocol/rsync.ts";
-import { buildArgv } from "./argv.ts";
+import { buildArgv, type Pull } from "./argv.ts";
 import { classifyExit } from "./exit-codes.ts";
 import { type RsyncExit, runRsync } from "./spawn.ts";
 
 type SyncInput = {
-  sync: SyncSpec;
+  pull: Pull;
   destination: string;
   password: string | null;
   signal: AbortSignal;
@@ -44,7 +43,8 @@ export function whyHeld({
   return `${deletions} of ${total} files would be deleted; the limit is ${allowed} (${limits.maxDeletePercent} %). ${cure}, or raise the project's maxDeletePercent`;
 }
 
-function addStats(first: SyncStats | null, second: SyncStats | null): SyncStats | null {
+/** What two rsyncs did together. */
+export function addStats(first: SyncStats | null, second: SyncStats | null): SyncStats | null {
   if (!first || !second) return second ?? first;
   const sum = (key: keyof SyncStats) => first[key] + second[key];
   return {
@@ -65,8 +65,8 @@ const isComplete = ({ ended, exitCode }: RsyncExit) =>
 
 type Ended = Pick<Result, "outcome" | "message">;
 
-function classify({ exit, sync }: { exit: RsyncExit; sync: SyncSpec }): Ended {
-  const { wallClockSeconds, stallSeconds } = sync.limits;
+function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
+  const { wallClockSeconds, stallSeconds } = pull.limits;
   if (exit.ended === "timeout")
     return { outcome: "timeout", message: `ended after the limit of ${wallClockSeconds} seconds` };
   if (exit.ended === "stalled")
@@ -88,15 +88,15 @@ export async function syncTree(
   input: SyncInput,
 ): Promise<Omit<Result, "logBytes">> {
   const started = performance.now();
-  const { sync, destination, ...run } = input;
+  const { pull, destination, ...run } = input;
   const pass = (maxDelete: number | "list", onProgress = run.onProgress) =>
     runRsync(ctx, {
       ...run,
-      ...sync.limits,
+      ...pull.limits,
       onProgress,
       // What the dry run lists is not done yet: it stays out of the log.
       onLine: maxDelete === "list" ? () => {} : run.onLine,
-      argv: buildArgv({ sync, destination, maxDelete }),
+      argv: buildArgv({ pull, destination, maxDelete }),
     });
   const first = await pass(0);
   const result = (exit: RsyncExit, ended: Ended, changes = exit.changes, stats = exit.stats) => ({
@@ -109,22 +109,22 @@ export async function syncTree(
   const unchanged = (exit: RsyncExit, ended: Ended) =>
     result(exit, ended, first.changes, first.stats);
   if (!isComplete(first) || first.skippedDeletions === 0)
-    return result(first, classify({ exit: first, sync }));
+    return result(first, classify({ exit: first, pull }));
   const listed = await pass("list", () => {});
-  if (!isComplete(listed)) return unchanged(listed, classify({ exit: listed, sync }));
+  if (!isComplete(listed)) return unchanged(listed, classify({ exit: listed, pull }));
   const { deletions } = listed;
   const held = whyHeld({
     deletions,
     examples: listed.deletedPaths,
     sourceFiles: listed.stats?.files ?? 0,
-    limits: sync.limits,
+    limits: pull.limits,
   });
   if (held !== null) return unchanged(first, { outcome: "held", message: held });
   run.onLine(`deleting ${deletions} entries that the source no longer has`);
   const last = await pass(deletions);
   return result(
     last,
-    classify({ exit: last, sync }),
+    classify({ exit: last, pull }),
     first.changes + last.changes,
     addStats(first.stats, last.stats),
   );

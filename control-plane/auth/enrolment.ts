@@ -2,21 +2,16 @@ import { and, eq, gt, isNull, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { EnrolAnswer, SealingKey, SigningKey } from "../../protocol/fleet.ts";
 import type { Ctx } from "../context.ts";
-import type { Transaction } from "../db/connect.ts";
 import { enrolmentTokens, hosts } from "../db/schema.ts";
 import { hashToken, newToken } from "./secrets.ts";
 
 /** Makes an enrolment token that lasts one hour; older ones of the host end. */
-export async function createEnrolmentToken(
-  ctx: Ctx,
-  tx: Transaction,
-  { hostId }: { hostId: string },
-) {
+export async function createEnrolmentToken(ctx: Ctx, { hostId }: { hostId: string }) {
   const token = newToken("mfe");
-  await tx
+  await ctx.db
     .delete(enrolmentTokens)
     .where(and(eq(enrolmentTokens.hostId, hostId), isNull(enrolmentTokens.usedAt)));
-  const [row] = await tx
+  const [row] = await ctx.db
     .insert(enrolmentTokens)
     .values({ hostId, hash: hashToken(token), expiresAt: sql`${ctx.now()} + interval '1 hour'` })
     .returning({ expiresAt: enrolmentTokens.expiresAt });

@@ -15,7 +15,10 @@ export async function writeFirstAdminToken(
   await db.transaction(async (tx) => {
     await tx.execute(sql`lock table ${operatorTokens} in exclusive mode`);
     if (!(await hasNoOperatorToken({ db: tx }))) return;
-    const token = await createOperatorToken({ db: tx }, { name: "first admin", scope: "admin" });
+    const { token } = await createOperatorToken(
+      { db: tx },
+      { name: "first admin", scope: "admin" },
+    );
     await writeFile(file, `${token}\n`, { mode: 0o600, flush: true });
     log.info({ file }, "made the first admin token");
   });

@@ -1,48 +1,140 @@
-import { and, count, eq, isNull } from "drizzle-orm";
+import { and, count, desc, eq, isNull, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
-import type { Database, Transaction } from "../db/connect.ts";
-import { operatorTokens, type OperatorScope } from "../db/schema.ts";
+import {
+  type OperatorScope,
+  type OperatorToken,
+  projectOfScope,
+  scopes,
+  type TokenScope,
+} from "../../protocol/token.ts";
+import type { Ctx } from "../context.ts";
+import { operatorTokens } from "../db/schema.ts";
 import { hashToken, newToken } from "./secrets.ts";
 
-const ranks: Record<OperatorScope, number> = { viewer: 0, operator: 1, admin: 2 };
+/** Who makes a request. `id` is stable; `name` is for people. */
+export type Actor = { id: string; name: string; scope: TokenScope };
 
 /** Makes an operator token; the answer is the only place where it can be read. */
 export async function createOperatorToken(
-  { db }: { db: Database | Transaction },
-  { name, scope }: { name: string; scope: OperatorScope },
-): Promise<string> {
+  { db }: Pick<Ctx, "db">,
+  { name, scope, expiresAt = null }: { name: string; scope: TokenScope; expiresAt?: Date | null },
+): Promise<{ token: string; info: OperatorToken }> {
   const token = newToken("mfo");
-  await db.insert(operatorTokens).values({ name, scope, hash: hashToken(token) });
-  return token;
+  const [row] = await db
+    .insert(operatorTokens)
+    .values({ name, scope, expiresAt, hash: hashToken(token) })
+    .returning();
+  return { token, info: tokenView(row!) };
+}
+
+function tokenView(row: typeof operatorTokens.$inferSelect): OperatorToken {
+  const { id, name, scope } = row;
+  const iso = (date: Date | null) => date?.toISOString() ?? null;
+  return {
+    id,
+    name,
+    scope,
+    createdAt: row.createdAt.toISOString(),
+    expiresAt: iso(row.expiresAt),
+    lastUsedAt: iso(row.lastUsedAt),
+    revokedAt: iso(row.revokedAt),
+  };
+}
+
+/** All operator tokens, newest first, without what makes them work. */
+export async function readOperatorTokens({ db }: Pick<Ctx, "db">): Promise<OperatorToken[]> {
+  const rows = await db.select().from(operatorTokens).orderBy(desc(operatorTokens.createdAt));
+  return rows.map(tokenView);
+}
+
+/** Ends a token's authority. @throws AppError `not-found`, `conflict` for the last admin token. */
+export async function revokeOperatorToken(
+  { db, now }: Pick<Ctx, "db" | "now">,
+  { id }: { id: string },
+): Promise<{ before: OperatorToken; after: OperatorToken }> {
+  // Two revocations at once must not each spare the other's token.
+  await db.execute(sql`lock table ${operatorTokens} in share row exclusive mode`);
+  const valid = and(
+    isNull(operatorTokens.revokedAt),
+    or(isNull(operatorTokens.expiresAt), sql`${operatorTokens.expiresAt} > ${now()}`),
+  );
+  const [row] = await db.select().from(operatorTokens).where(eq(operatorTokens.id, id));
+  if (!row) throw new AppError("not-found", "there is no such operator token");
+  if (row.revokedAt) return { before: tokenView(row), after: tokenView(row) };
+  const [others] = await db
+    .select({ tokens: count() })
+    .from(operatorTokens)
+    .where(and(valid, eq(operatorTokens.scope, "admin"), sql`${operatorTokens.id} <> ${id}`));
+  if (row.scope === "admin" && others?.tokens === 0)
+    throw new AppError(
+      "conflict",
+      "this is the last admin token: make another first, or nobody could make one again",
+    );
+  const [revoked] = await db
+    .update(operatorTokens)
+    .set({ revokedAt: sql`${now()}` })
+    .where(eq(operatorTokens.id, id))
+    .returning();
+  return { before: tokenView(row), after: tokenView(revoked!) };
 }
 
 /** True where no operator token was ever made. */
-export async function hasNoOperatorToken({ db }: { db: Database | Transaction }): Promise<boolean> {
+export async function hasNoOperatorToken({ db }: Pick<Ctx, "db">): Promise<boolean> {
   const [row] = await db.select({ tokens: count() }).from(operatorTokens);
   return row?.tokens === 0;
 }
 
-/** Checks an operator's token. @throws AppError `not-authenticated`, `forbidden`. */
-export async function authorizeOperator(
-  { db }: { db: Database | Transaction },
-  { authorization, scope }: { authorization: string | undefined; scope: OperatorScope },
-): Promise<void> {
-  const token = /^Bearer (mfo_[A-Za-z0-9_-]{43})$/.exec(authorization ?? "")?.[1];
-  if (token === undefined) {
-    throw new AppError(
-      "not-authenticated",
-      'needs an operator token: send "Authorization: Bearer mfo_…"',
+async function noteUse({ db, now }: Pick<Ctx, "db" | "now">, { id }: { id: string }) {
+  // To the minute: a busy token must not cost a write for each request.
+  await db
+    .update(operatorTokens)
+    .set({ lastUsedAt: sql`date_trunc('minute', ${now()})` })
+    .where(
+      and(
+        eq(operatorTokens.id, id),
+        or(
+          isNull(operatorTokens.lastUsedAt),
+          lt(operatorTokens.lastUsedAt, sql`date_trunc('minute', ${now()})`),
+        ),
+      ),
     );
-  }
-  const [found] = await db
-    .select({ scope: operatorTokens.scope })
+}
+
+/** Finds whose operator token this is. @throws AppError `not-authenticated`. */
+export async function authenticateOperator(
+  ctx: Pick<Ctx, "db" | "now">,
+  { token }: { token: string },
+): Promise<Actor> {
+  const [found] = await ctx.db
+    .select({
+      id: operatorTokens.id,
+      name: operatorTokens.name,
+      scope: operatorTokens.scope,
+      expired: sql<boolean>`coalesce(${operatorTokens.expiresAt} <= ${ctx.now()}, false)`,
+    })
     .from(operatorTokens)
     .where(and(eq(operatorTokens.hash, hashToken(token)), isNull(operatorTokens.revokedAt)));
   if (!found) throw new AppError("not-authenticated", "the operator token is unknown or revoked");
-  if (ranks[found.scope] < ranks[scope]) {
+  if (found.expired) throw new AppError("not-authenticated", "the operator token has expired");
+  await noteUse(ctx, found);
+  return { id: found.id, name: found.name, scope: found.scope };
+}
+
+/**
+ * Checks that an actor's scope is enough; `project` is one that a trigger token for it may trigger.
+ * @throws AppError `forbidden`.
+ */
+export function checkScope(
+  actor: Actor,
+  { needs, project }: { needs: OperatorScope; project?: string | undefined },
+): void {
+  const limitedTo = projectOfScope(actor.scope);
+  if (limitedTo !== null && limitedTo === project) return;
+  const rank = limitedTo === null ? scopes.indexOf(actor.scope as OperatorScope) : -1;
+  if (rank < scopes.indexOf(needs)) {
     throw new AppError(
       "forbidden",
-      `needs an operator token of scope "${scope}"; this one is "${found.scope}"`,
+      `needs an operator token of scope "${needs}"; this one is "${actor.scope}"`,
     );
   }
 }

@@ -17,6 +17,8 @@ export type Secrets = {
   taskKey: KeyObject;
   taskPublicKey: KeyObject;
   jwks: { keys: (JWK & { kty: "OKP"; crv: "Ed25519"; x: string; kid: string })[] };
+  /** Encrypts secrets in the database: 256 bits. */
+  storageKey: Uint8Array;
   /** Password with which one host pulls from a master's rsync daemon; changes with the host's key. */
   daemonPassword: (input: { hostId: string; keyThumbprint: string }) => string;
 };
@@ -41,6 +43,7 @@ export async function deriveSecrets({ secret }: { secret: Buffer }): Promise<Sec
     taskKey,
     taskPublicKey,
     jwks: { keys: [{ ...jwk, kid, alg: "EdDSA", use: "sig" }] },
+    storageKey: derive("stored secrets 1"),
     daemonPassword: ({ hostId, keyThumbprint }) =>
       derive(`rsync password 1 ${hostId} ${keyThumbprint}`).toString("base64url"),
   };

@@ -1,12 +1,13 @@
-import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
+import type { PgDatabase } from "drizzle-orm/pg-core";
+import { drizzle, type PostgresJsQueryResultHKT } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import * as schema from "./schema.ts";
 
 /** Where the database is: a URL, or the socket directory of the embedded one. */
 export type Connection = string | { host: string; database: string; user: string };
 
-export type Database = PostgresJsDatabase<typeof schema>;
-export type Transaction = Parameters<Parameters<Database["transaction"]>[0]>[0];
+/** A pool, or a transaction on one of its connections: whoever takes one works in both. */
+export type Database = PgDatabase<PostgresJsQueryResultHKT, typeof schema>;
 
 /** A URL's socket directory in libpq's way (`?host=/run/postgresql`), which postgres.js does not know. */
 function splitSocket(connection: string): { url: string; host?: string } {

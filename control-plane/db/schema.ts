@@ -14,10 +14,15 @@ import {
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
-import type { Role, SealingKey, SigningKey } from "../../protocol/fleet.ts";
+import type { SealingKey, SigningKey } from "../../protocol/fleet.ts";
+import type { Role } from "../../protocol/host.ts";
+import type { BandwidthWindow, Part } from "../../protocol/project.ts";
 import type { Progress, Result } from "../../protocol/report.ts";
 import type { RsyncOptions } from "../../protocol/rsync.ts";
+import type { Trigger } from "../../protocol/run.ts";
+import type { TimeWindow } from "../../protocol/schedule.ts";
 import type { AttemptState, RunState, TaskState } from "../../protocol/states.ts";
+import type { TokenScope } from "../../protocol/token.ts";
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
 const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
@@ -31,20 +36,30 @@ export const fleet = pgTable(
     single: boolean("single").primaryKey().default(true),
     /** Thumbprint of the first task key: the fleet's identity. */
     identity: text("identity").notNull(),
+    /** Set: nothing is scheduled and nothing is leased. */
+    pausedAt: time("paused_at"),
+    pauseReason: text("pause_reason").notNull().default(""),
+    /** Pulls at a time from one upstream host. */
+    upstreamParallel: integer("upstream_parallel"),
+    upstreamParallelOf: jsonb("upstream_parallel_of")
+      .$type<Record<string, number>>()
+      .notNull()
+      .default({}),
     createdAt: createdAt(),
   },
   (table) => [check("fleet_single", sql`${table.single}`)],
 );
 
-export type OperatorScope = "viewer" | "operator" | "admin";
-
 export const operatorTokens = pgTable("operator_tokens", {
   id: id(),
   name: text("name").notNull(),
-  scope: text("scope").$type<OperatorScope>().notNull(),
+  scope: text("scope").$type<TokenScope>().notNull(),
   /** SHA-256 of the token, which is random and long: no salt needed. */
   hash: bytea("hash").notNull().unique(),
   createdAt: createdAt(),
+  expiresAt: time("expires_at"),
+  /** To the minute. */
+  lastUsedAt: time("last_used_at"),
   revokedAt: time("revoked_at"),
 });
 
@@ -53,6 +68,10 @@ export const hosts = pgTable("hosts", {
   name: text("name").notNull().unique(),
   roles: text("roles").array().$type<Role[]>().notNull(),
   addresses: text("addresses").array().notNull(),
+  labels: jsonb("labels").$type<Record<string, string>>().notNull().default({}),
+  /** Tasks at a time; null: as its agent is set. */
+  parallel: integer("parallel"),
+  drainedAt: time("drained_at"),
   signingKey: jsonb("signing_key").$type<SigningKey>(),
   sealingKey: jsonb("sealing_key").$type<SealingKey>(),
   enrolledAt: time("enrolled_at"),
@@ -81,20 +100,43 @@ export const projects = pgTable(
   {
     id: id(),
     name: text("name").notNull().unique(),
+    description: text("description").notNull().default(""),
     upstream: text("upstream"),
+    fallbacks: jsonb("fallbacks").$type<string[]>().notNull().default([]),
+    parts: jsonb("parts").$type<Part[]>().notNull().default([]),
+    /** Host of the first source: pulls from one host can be limited. */
+    upstreamHost: text("upstream_host"),
+    loginUser: text("login_user"),
+    loginHost: text("login_host"),
+    /** JWE with a key that is not in the database. */
+    loginPassword: text("login_password"),
     schedule: text("schedule"),
     zone: text("zone").notNull(),
+    startsAt: text("starts_at"),
+    endsAt: text("ends_at"),
+    splaySeconds: integer("splay_seconds").notNull().default(0),
+    quiet: jsonb("quiet").$type<TimeWindow[]>().notNull().default([]),
     misfire: text("misfire").$type<"latest" | "skip">().notNull(),
     overlap: text("overlap").$type<"skip" | "queue-one">().notNull(),
     path: text("path").notNull().unique(),
+    /** FTP hosts that carry it, by name; null: by labels; both null: all. */
+    hosts: text("hosts").array(),
+    labels: jsonb("labels").$type<Record<string, string>>(),
     rsync: jsonb("rsync").$type<RsyncOptions>().notNull(),
+    bandwidthWindows: jsonb("bandwidth_windows").$type<BandwidthWindow[]>().notNull().default([]),
     maxAttempts: integer("max_attempts").notNull(),
+    retrySeconds: integer("retry_seconds").notNull().default(5),
     wallClockSeconds: integer("wall_clock_seconds").notNull(),
     stallSeconds: integer("stall_seconds").notNull(),
     maxDeletePercent: integer("max_delete_percent").notNull(),
     /** Number of the latest published state. */
     generation: bigint("generation", { mode: "number" }).notNull().default(0),
+    /** A pull that failed has changed the master's tree: the next success publishes it. */
+    unpublished: boolean("unpublished").notNull().default(false),
     nextRunAt: time("next_run_at"),
+    /** Goes up with each change that an operator makes. */
+    version: integer("version").notNull().default(1),
+    pausedAt: time("paused_at"),
     createdAt: createdAt(),
   },
   (table) => [index("projects_due").on(table.nextRunAt)],
@@ -112,9 +154,11 @@ export const replicas = pgTable(
     role: text("role").$type<Role>().notNull(),
     generation: bigint("generation", { mode: "number" }).notNull().default(0),
     syncedAt: time("synced_at"),
+    pausedAt: time("paused_at"),
   },
   (table) => [
     primaryKey({ columns: [table.projectId, table.hostId] }),
+    index("replicas_of_host").on(table.hostId),
     uniqueIndex("replicas_one_master")
       .on(table.projectId)
       .where(sql`${table.role} = 'master'`),
@@ -128,7 +172,7 @@ export const runs = pgTable(
     projectId: uuid("project_id")
       .notNull()
       .references(() => projects.id, { onDelete: "cascade" }),
-    trigger: text("trigger").$type<"schedule" | "manual">().notNull(),
+    trigger: text("trigger").$type<Trigger>().notNull(),
     state: text("state").$type<RunState>().notNull(),
     reason: text("reason"),
     scheduledFor: time("scheduled_for").notNull(),
@@ -180,6 +224,8 @@ export const tasks = pgTable(
     leaseUntil: time("lease_until"),
     /** The poll that took the lease; repeated, it gets the same lease. */
     pollId: uuid("poll_id"),
+    /** An operator wants it ended; the agent hears of it with its next heartbeat. */
+    cancelRequestedAt: time("cancel_requested_at"),
     progress: jsonb("progress").$type<Progress>(),
     result: jsonb("result").$type<Result>(),
     queuedAt: time("queued_at").notNull(),
@@ -193,6 +239,9 @@ export const tasks = pgTable(
     index("tasks_leased")
       .on(table.leaseUntil)
       .where(sql`${table.state} = 'leased'`),
+    index("tasks_of_project").on(table.projectId, table.queuedAt),
+    index("tasks_of_host").on(table.hostId, table.queuedAt),
+    index("tasks_latest").on(table.queuedAt),
     index("tasks_of_poll").on(table.pollId),
     uniqueIndex("tasks_one_a_host").on(table.runId, table.hostId),
   ],
@@ -216,11 +265,46 @@ export const attempts = pgTable(
 export const logChunks = pgTable(
   "log_chunks",
   {
-    taskId: uuid("task_id").notNull(),
+    taskId: uuid("task_id")
+      .notNull()
+      .references(() => tasks.id, { onDelete: "cascade" }),
     attempt: integer("attempt").notNull(),
     /** Byte offset of the chunk in the attempt's log. */
     position: bigint("position", { mode: "number" }).notNull(),
     bytes: bytea("bytes").notNull(),
   },
   (table) => [primaryKey({ columns: [table.taskId, table.attempt, table.position] })],
+);
+
+/** Every change that an operator made, without secrets. */
+export const auditEvents = pgTable(
+  "audit_events",
+  {
+    id: id(),
+    at: time("at").notNull(),
+    actor: text("actor").notNull(),
+    action: text("action").notNull(),
+    target: text("target").notNull(),
+    before: jsonb("before").$type<unknown>(),
+    after: jsonb("after").$type<unknown>(),
+  },
+  (table) => [index("audit_events_latest").on(table.at)],
+);
+
+/** Answers to requests with an Idempotency-Key, written in the transaction of what they did. */
+export const idempotentAnswers = pgTable(
+  "idempotent_answers",
+  {
+    actor: text("actor").notNull(),
+    key: text("key").notNull(),
+    /** SHA-256 of method, path and body. */
+    request: bytea("request").notNull(),
+    status: integer("status").notNull().default(0),
+    body: text("body").notNull().default(""),
+    createdAt: createdAt(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.actor, table.key] }),
+    index("idempotent_answers_oldest").on(table.createdAt),
+  ],
 );

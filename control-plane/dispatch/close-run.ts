@@ -1,25 +1,24 @@
 import { and, eq, inArray, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import type { Transaction } from "../db/connect.ts";
 import { hosts, runs, tasks } from "../db/schema.ts";
 
 /** Closes a run whose last task is done: `succeeded` when all of them were. Returns it when closed. */
 export async function closeRunIfDone(
   ctx: Ctx,
-  tx: Transaction,
   { runId, reason }: { runId: string; reason?: string },
 ): Promise<typeof runs.$inferSelect | undefined> {
-  const rows = await tx
+  const rows = await ctx.db
     .select({ state: tasks.state, host: hosts.name })
     .from(tasks)
     .innerJoin(hosts, eq(hosts.id, tasks.hostId))
     .where(eq(tasks.runId, runId));
   if (rows.some(({ state }) => state === "queued" || state === "leased")) return undefined;
   const failed = rows.filter(({ state }) => state === "failed").map(({ host }) => host);
-  const [closed] = await tx
+  const cancelled = rows.some(({ state }) => state === "cancelled");
+  const [closed] = await ctx.db
     .update(runs)
     .set({
-      state: failed.length > 0 ? "failed" : "succeeded",
+      state: failed.length > 0 ? "failed" : cancelled ? "cancelled" : "succeeded",
       reason: failed.length > 0 ? `failed on ${failed.join(", ")}` : (reason ?? null),
       finishedAt: sql`${ctx.now()}`,
     })

@@ -1,35 +1,40 @@
-import { and, eq, inArray, lt, sql } from "drizzle-orm";
+import { and, eq, isNotNull, isNull, lt, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import type { Transaction } from "../db/connect.ts";
-import { projects, replicas, runs, tasks } from "../db/schema.ts";
+import type { ProjectRow } from "../db/queries/projects.ts";
+import { hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { closeRunIfDone } from "./close-run.ts";
-import type { ProjectRow, RunRow } from "./start-run.ts";
 import { notifyHost } from "./wake.ts";
 
-/** FTP hosts whose replica is behind the project's generation. */
-function hostsBehind(
-  tx: Transaction,
-  { projectId, generation }: { projectId: string; generation: number },
-) {
-  return tx
+type RunRow = typeof runs.$inferSelect;
+
+/** FTP hosts that have an agent, are not paused for the project, and lack its generation. */
+export async function hostsBehind(
+  { db }: Pick<Ctx, "db">,
+  { id, generation }: { id: string; generation: number },
+): Promise<string[]> {
+  const rows = await db
     .select({ hostId: replicas.hostId })
     .from(replicas)
+    .innerJoin(hosts, eq(hosts.id, replicas.hostId))
     .where(
       and(
-        eq(replicas.projectId, projectId),
+        eq(replicas.projectId, id),
         eq(replicas.role, "ftp"),
         lt(replicas.generation, generation),
+        isNull(replicas.pausedAt),
+        isNotNull(hosts.signingKey),
+        isNull(hosts.revokedAt),
       ),
     );
+  return rows.map(({ hostId }) => hostId);
 }
 
 /** Widens the host's waiting task of an earlier run, if it has one: it becomes this run's. */
 async function widenWaitingTask(
   ctx: Ctx,
-  tx: Transaction,
   { project, run, hostId }: { project: ProjectRow; run: RunRow; hostId: string },
 ) {
-  const [waiting] = await tx
+  const [waiting] = await ctx.db
     .select({ id: tasks.id, runId: tasks.runId })
     .from(tasks)
     .where(
@@ -42,38 +47,22 @@ async function widenWaitingTask(
     )
     .for("update", { skipLocked: true });
   if (!waiting) return false;
-  await tx.update(tasks).set({ runId: run.id }).where(eq(tasks.id, waiting.id));
-  await closeRunIfDone(ctx, tx, {
+  await ctx.db.update(tasks).set({ runId: run.id }).where(eq(tasks.id, waiting.id));
+  await closeRunIfDone(ctx, {
     runId: waiting.runId,
     reason: "a later run took its waiting hosts over",
   });
   return true;
 }
 
-/**
- * After a successful pull: publishes a generation where something changed, and makes one task for each
- * FTP host that is behind. The caller holds the project's row.
- */
-export async function distribute(
+/** Makes a run's tasks on FTP hosts; one that waits already is widened. The caller holds the project's row. */
+export async function addTasks(
   ctx: Ctx,
-  tx: Transaction,
-  { project, run, changed }: { project: ProjectRow; run: RunRow; changed: boolean },
-): Promise<RunRow> {
-  const generation = project.generation + (changed || project.generation === 0 ? 1 : 0);
-  await tx.update(projects).set({ generation }).where(eq(projects.id, project.id));
-  await tx
-    .update(replicas)
-    .set({ generation, syncedAt: sql`${ctx.now()}` })
-    .where(and(eq(replicas.projectId, project.id), eq(replicas.role, "master")));
-  const [distributing] = await tx
-    .update(runs)
-    .set({ state: "distributing", generation })
-    .where(and(eq(runs.id, run.id), eq(runs.state, "running")))
-    .returning();
-  const behind = await hostsBehind(tx, { projectId: project.id, generation });
-  for (const { hostId } of behind) {
-    if (await widenWaitingTask(ctx, tx, { project, run, hostId })) continue;
-    await tx.insert(tasks).values({
+  { project, run, hostIds }: { project: ProjectRow; run: RunRow; hostIds: string[] },
+): Promise<void> {
+  for (const hostId of hostIds) {
+    if (await widenWaitingTask(ctx, { project, run, hostId })) continue;
+    await ctx.db.insert(tasks).values({
       runId: run.id,
       projectId: project.id,
       hostId,
@@ -83,22 +72,48 @@ export async function distribute(
       notBefore: sql`${ctx.now()}`,
       queuedAt: sql`${ctx.now()}`,
     });
-    await notifyHost(tx, { hostId });
+    await notifyHost(ctx, { hostId });
   }
-  return (await closeRunIfDone(ctx, tx, { runId: run.id })) ?? distributing!;
+}
+
+/**
+ * After a successful pull: publishes a generation where something changed, and makes one task for each
+ * FTP host that is behind. The caller holds the project's row.
+ */
+export async function distribute(
+  ctx: Ctx,
+  { project, run, changed }: { project: ProjectRow; run: RunRow; changed: boolean },
+): Promise<RunRow> {
+  const news = changed || project.unpublished || project.generation === 0;
+  const generation = project.generation + (news ? 1 : 0);
+  await ctx.db
+    .update(projects)
+    .set({ generation, unpublished: false })
+    .where(eq(projects.id, project.id));
+  await ctx.db
+    .update(replicas)
+    .set({ generation, syncedAt: sql`${ctx.now()}` })
+    .where(and(eq(replicas.projectId, project.id), eq(replicas.role, "master")));
+  const [distributing] = await ctx.db
+    .update(runs)
+    .set({ state: "distributing", generation })
+    .where(and(eq(runs.id, run.id), eq(runs.state, "running")))
+    .returning();
+  const hostIds = await hostsBehind(ctx, { id: project.id, generation });
+  await addTasks(ctx, { project, run, hostIds });
+  return (await closeRunIfDone(ctx, { runId: run.id })) ?? distributing!;
 }
 
 /** Marks an FTP host's replica as carrying the generation that its run published. */
 export async function advanceReplica(
   ctx: Ctx,
-  tx: Transaction,
   { projectId, hostId, generation }: { projectId: string; hostId: string; generation: number },
 ): Promise<void> {
-  await tx
+  await ctx.db
     .update(replicas)
     .set({
       generation: sql`greatest(${replicas.generation}, ${generation})`,
       syncedAt: sql`${ctx.now()}`,
     })
-    .where(and(eq(replicas.projectId, projectId), inArray(replicas.hostId, [hostId])));
+    .where(and(eq(replicas.projectId, projectId), eq(replicas.hostId, hostId)));
 }

@@ -1,98 +1,114 @@
 import { and, eq, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Result } from "../../protocol/report.ts";
-import { eventByOutcome } from "../../protocol/states.ts";
+import { type AttemptState, eventByOutcome } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
-import type { Transaction } from "../db/connect.ts";
+import { masterIds } from "../db/queries/hosts.ts";
+import { lockProject } from "../db/queries/projects.ts";
 import { attempts, projects, runs, tasks } from "../db/schema.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { advanceReplica, distribute } from "./fan-out.ts";
-import { lockProject, startQueuedRun } from "./start-run.ts";
+import { startQueuedRun } from "./start-run.ts";
 import { notifyHost } from "./wake.ts";
 
 type TaskRow = typeof tasks.$inferSelect;
 
-/** Seconds before attempt n + 1: 5, 10, 20 … 600, half of it by chance. */
-function backOffSeconds(attempt: number): number {
-  const ceiling = Math.min(600, 5 * 2 ** (attempt - 1));
+const longestBackOffSeconds = 3600;
+
+/** Seconds before attempt n + 1: the project's `retrySeconds`, doubled each time, half of it by chance. */
+function backOffSeconds({ attempt, first }: { attempt: number; first: number }): number {
+  const ceiling = Math.min(Math.max(first, longestBackOffSeconds), first * 2 ** (attempt - 1));
   return ceiling / 2 + (Math.random() * ceiling) / 2;
+}
+
+const stateByEvent = { succeed: "succeeded", fail: "failed", cancel: "cancelled" } as const;
+
+/** What becomes of a task: a retry ends where the attempts do, or where an operator wanted it to end. */
+function nextState({ task, result }: { task: TaskRow; result: Result | null }) {
+  const event = result ? eventByOutcome[result.outcome] : "retry";
+  if (event !== "retry") return stateByEvent[event];
+  // Cancelled is what the agent says; of one that went silent nobody knows.
+  if (task.cancelRequestedAt) return result ? "cancelled" : "failed";
+  return task.attempt < task.maxAttempts ? "queued" : "failed";
+}
+
+function attemptStateOf(result: Result | null): AttemptState {
+  if (result === null) return "superseded";
+  const event = eventByOutcome[result.outcome];
+  return event === "succeed" ? "succeeded" : event === "cancel" ? "cancelled" : "failed";
 }
 
 /** Ends the leased attempt `attempt` of a task; undefined when that attempt holds no lease. */
 async function finishTaskIfLeased(
   ctx: Ctx,
-  tx: Transaction,
-  {
-    task,
-    result,
-    attemptState,
-  }: { task: TaskRow; result: Result | null; attemptState: "succeeded" | "failed" | "superseded" },
+  { task, result, retrySeconds }: { task: TaskRow; result: Result | null; retrySeconds: number },
 ): Promise<TaskRow | undefined> {
-  const event = result ? eventByOutcome[result.outcome] : "retry";
-  const again = event === "retry" && task.attempt < task.maxAttempts;
-  const state = event === "succeed" ? "succeeded" : again ? "queued" : "failed";
+  const state = nextState({ task, result });
+  const again = state === "queued";
+  const pause = again ? backOffSeconds({ attempt: task.attempt, first: retrySeconds }) : 0;
   const now = ctx.now();
-  const [ended] = await tx
+  const [ended] = await ctx.db
     .update(tasks)
     .set({
       state,
       result,
       leaseUntil: null,
       pollId: null,
-      notBefore: sql`${now} + ${again ? backOffSeconds(task.attempt) : 0} * interval '1 second'`,
+      notBefore: sql`${now} + ${pause} * interval '1 second'`,
       finishedAt: again ? null : sql`${now}`,
     })
     .where(and(eq(tasks.id, task.id), eq(tasks.attempt, task.attempt), eq(tasks.state, "leased")))
     .returning();
   if (!ended) return undefined;
-  await tx
+  await ctx.db
     .update(attempts)
-    .set({ state: attemptState, result, finishedAt: sql`${now}` })
+    .set({ state: attemptStateOf(result), result, finishedAt: sql`${now}` })
     .where(and(eq(attempts.taskId, task.id), eq(attempts.attempt, task.attempt)));
   return ended;
 }
 
 /** What follows from a task's end: fan-out after the master's success, the run's close, the next run. */
-async function follow(
-  ctx: Ctx,
-  tx: Transaction,
-  { task, changed }: { task: TaskRow; changed: boolean },
-) {
-  if (task.state === "queued") {
-    await notifyHost(tx, { hostId: task.hostId });
-    return;
-  }
-  const project = await lockProject(tx, { where: eq(projects.id, task.projectId) });
-  const [run] = await tx.select().from(runs).where(eq(runs.id, task.runId));
+async function follow(ctx: Ctx, { task, changed }: { task: TaskRow; changed: boolean }) {
+  // Its place is free: for what waits on this host and, after a pull, for pulls from the same upstream.
+  for (const hostId of new Set([
+    task.hostId,
+    ...(task.role === "master" ? await masterIds(ctx) : []),
+  ]))
+    await notifyHost(ctx, { hostId });
+  if (task.role === "master" && task.state !== "succeeded")
+    await ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, task.projectId));
+  if (task.state === "queued") return;
+  const project = await lockProject(ctx.db, { where: eq(projects.id, task.projectId) });
+  const [run] = await ctx.db.select().from(runs).where(eq(runs.id, task.runId));
   if (task.role === "master") {
-    if (task.state === "succeeded") await distribute(ctx, tx, { project, run: run!, changed });
-    else await closeRunIfDone(ctx, tx, { runId: task.runId });
-    await startQueuedRun(ctx, tx, {
-      project: await lockProject(tx, { where: eq(projects.id, project.id) }),
+    if (task.state === "succeeded") await distribute(ctx, { project, run: run!, changed });
+    else await closeRunIfDone(ctx, { runId: task.runId });
+    await startQueuedRun(ctx, {
+      project: await lockProject(ctx.db, { where: eq(projects.id, project.id) }),
     });
     return;
   }
   if (task.state === "succeeded") {
-    await advanceReplica(ctx, tx, {
+    await advanceReplica(ctx, {
       projectId: project.id,
       hostId: task.hostId,
       generation: run!.generation!,
     });
   }
-  await closeRunIfDone(ctx, tx, { runId: task.runId });
+  await closeRunIfDone(ctx, { runId: task.runId });
 }
 
 /** Keeps a superseded attempt's result as evidence. True when this very result had been accepted before. */
 async function keepLateResult(
-  tx: Transaction,
+  ctx: Ctx,
   { taskId, attempt, result }: { taskId: string; attempt: number; result: Result },
 ) {
-  const [row] = await tx
+  const [row] = await ctx.db
     .select()
     .from(attempts)
     .where(and(eq(attempts.taskId, taskId), eq(attempts.attempt, attempt)));
   if (row && row.state !== "superseded") return true;
-  await tx
+  await ctx.db
     .update(attempts)
     .set({ result })
     .where(and(eq(attempts.taskId, taskId), eq(attempts.attempt, attempt)));
@@ -108,18 +124,18 @@ export async function finishAttempt(
   { taskId, attempt, result }: { taskId: string; attempt: number; result: Result },
 ): Promise<void> {
   const accepted = await ctx.db.transaction(async (tx) => {
+    const inner = { ...ctx, db: tx };
     const [found] = await tx.select().from(tasks).where(eq(tasks.id, taskId));
     if (!found) throw new AppError("not-found", "there is no such task");
     // The project's row first, always: two results of one project must not wait for each other.
-    await lockProject(tx, { where: eq(projects.id, found.projectId) });
+    const { retrySeconds } = await lockProject(tx, { where: eq(projects.id, found.projectId) });
     const [task] = await tx.select().from(tasks).where(eq(tasks.id, taskId)).for("update");
-    const attemptState = eventByOutcome[result.outcome] === "succeed" ? "succeeded" : "failed";
     const ended =
       task!.attempt === attempt
-        ? await finishTaskIfLeased(ctx, tx, { task: task!, result, attemptState })
+        ? await finishTaskIfLeased(inner, { task: task!, result, retrySeconds })
         : undefined;
-    if (!ended) return keepLateResult(tx, { taskId, attempt, result });
-    await follow(ctx, tx, { task: ended, changed: result.changes > 0 });
+    if (!ended) return keepLateResult(inner, { taskId, attempt, result });
+    await follow(inner, { task: ended, changed: result.changes > 0 });
     return true;
   });
   if (!accepted) {
@@ -136,9 +152,10 @@ export async function expireAttempt(
   { taskId, attempt }: { taskId: string; attempt: number },
 ): Promise<void> {
   await ctx.db.transaction(async (tx) => {
+    const inner = { ...ctx, db: tx };
     const [found] = await tx.select().from(tasks).where(eq(tasks.id, taskId));
     if (!found) return;
-    await lockProject(tx, { where: eq(projects.id, found.projectId) });
+    const { retrySeconds } = await lockProject(tx, { where: eq(projects.id, found.projectId) });
     const [task] = await tx
       .select()
       .from(tasks)
@@ -151,11 +168,7 @@ export async function expireAttempt(
       )
       .for("update");
     if (!task) return;
-    const ended = await finishTaskIfLeased(ctx, tx, {
-      task,
-      result: null,
-      attemptState: "superseded",
-    });
-    if (ended) await follow(ctx, tx, { task: ended, changed: false });
+    const ended = await finishTaskIfLeased(inner, { task, result: null, retrySeconds });
+    if (ended) await follow(inner, { task: ended, changed: false });
   });
 }

@@ -1,11 +1,10 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { PollAnswer } from "../../protocol/fleet.ts";
-import type { Progress } from "../../protocol/report.ts";
+import type { HeartbeatAnswer, Progress } from "../../protocol/report.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { signOrder, signTaskToken } from "../auth/task-tokens.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import type { Ctx } from "../context.ts";
-import type { Transaction } from "../db/connect.ts";
 import { attempts, tasks } from "../db/schema.ts";
 import { syncSpec } from "./sync-spec.ts";
 
@@ -23,14 +22,45 @@ async function leaseOfPoll(ctx: Ctx, { hostId, pollId }: { hostId: string; pollI
   return task;
 }
 
+/** Pulls from the task's upstream that run now, and how many may. */
+const upstreamHasRoom = sql`(
+  t.role = 'ftp' or p.upstream_host is null
+  or coalesce((f.upstream_parallel_of ->> p.upstream_host)::int, f.upstream_parallel) is null
+  or (select count(*) from tasks o join projects q on q.id = o.project_id
+      where o.state = 'leased' and o.role = 'master' and q.upstream_host = p.upstream_host)
+     < coalesce((f.upstream_parallel_of ->> p.upstream_host)::int, f.upstream_parallel))`;
+
+/** The oldest task of a host that may be leased: one rsync on a destination, and no limit is exceeded. */
+const nextTask = (ctx: Ctx, { host }: { host: HostRow }) => sql`(
+  select t.id from tasks t
+  join projects p on p.id = t.project_id
+  join replicas r on r.project_id = t.project_id and r.host_id = t.host_id
+  join hosts h on h.id = t.host_id
+  cross join fleet f
+  where t.host_id = ${host.id} and t.state = 'queued' and t.not_before <= ${ctx.now()}
+    and r.paused_at is null and f.paused_at is null
+    and h.drained_at is null and h.revoked_at is null
+    and not exists (
+      select from tasks other
+      where other.project_id = t.project_id and other.host_id = t.host_id and other.state = 'leased')
+    and (h.parallel is null or h.parallel >
+      (select count(*) from tasks busy where busy.host_id = t.host_id and busy.state = 'leased'))
+    and ${upstreamHasRoom}
+  order by t.queued_at, t.id
+  limit 1
+  for update of t skip locked)`;
+
 async function leaseWaitingTask(
   ctx: Ctx,
-  tx: Transaction,
-  { hostId, pollId }: { hostId: string; pollId: string },
+  { host, pollId }: { host: HostRow; pollId: string },
 ): Promise<TaskRow | undefined> {
   const now = ctx.now();
-  // One rsync on a destination: a project's second task waits for the first on the same host.
-  const [task] = await tx
+  // Two masters must not each see the last place at an upstream free.
+  if (host.roles.includes("master"))
+    await ctx.db.execute(
+      sql`select pg_advisory_xact_lock(hashtext('mirrorfleet upstream limits'))`,
+    );
+  const [task] = await ctx.db
     .update(tasks)
     .set({
       state: "leased",
@@ -40,34 +70,25 @@ async function leaseWaitingTask(
       progress: null,
       startedAt: sql`coalesce(${tasks.startedAt}, ${now})`,
     })
-    .where(
-      sql`${tasks.id} = (
-        select t.id from tasks t
-        where t.host_id = ${hostId} and t.state = 'queued' and t.not_before <= ${now}
-          and not exists (
-            select from tasks other
-            where other.project_id = t.project_id and other.host_id = t.host_id and other.state = 'leased')
-        order by t.queued_at, t.id
-        limit 1
-        for update skip locked)`,
-    )
+    .where(sql`${tasks.id} = ${nextTask(ctx, { host })}`)
     .returning();
   if (!task) return undefined;
-  await tx
+  await ctx.db
     .insert(attempts)
     .values({ taskId: task.id, attempt: task.attempt, state: "running", startedAt: sql`${now}` });
   return task;
 }
 
-/** Leases the host's next task and signs its order; null where nothing waits. */
+/** Leases the host's next task and signs its order; null where nothing waits, or nothing may begin. */
 export async function leaseTask(
   ctx: Ctx,
   { host, pollId }: { host: HostRow; pollId: string },
 ): Promise<PollAnswer["lease"]> {
   const earlier = await leaseOfPoll(ctx, { hostId: host.id, pollId });
   const lease = await ctx.db.transaction(async (tx) => {
-    const task = earlier ?? (await leaseWaitingTask(ctx, tx, { hostId: host.id, pollId }));
-    return task && { task, sync: await syncSpec(ctx, tx, { task, host }) };
+    const inner = { ...ctx, db: tx };
+    const task = earlier ?? (await leaseWaitingTask(inner, { host, pollId }));
+    return task && { task, sync: await syncSpec(inner, { task, host }) };
   });
   if (!lease) return null;
   const { task, sync } = lease;
@@ -103,7 +124,7 @@ export async function secondsToNextTask(
 export async function heartbeat(
   ctx: Ctx,
   { taskId, attempt, progress }: { taskId: string; attempt: number; progress: Progress | null },
-): Promise<{ leaseSeconds: number }> {
+): Promise<HeartbeatAnswer> {
   const [extended] = await ctx.db
     .update(tasks)
     .set({
@@ -111,8 +132,8 @@ export async function heartbeat(
       ...(progress && { progress }),
     })
     .where(and(eq(tasks.id, taskId), eq(tasks.attempt, attempt), eq(tasks.state, "leased")))
-    .returning({ id: tasks.id });
+    .returning({ cancelRequestedAt: tasks.cancelRequestedAt });
   if (!extended)
     throw new AppError("stale-attempt", `attempt ${attempt} of this task holds no lease: end it`);
-  return { leaseSeconds };
+  return { leaseSeconds, cancel: extended.cancelRequestedAt !== null };
 }

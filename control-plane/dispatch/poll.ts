@@ -28,7 +28,6 @@ export async function poll(
   ctx: Ctx,
   { host, input, signal }: { host: HostRow; input: Poll; signal: AbortSignal },
 ): Promise<PollAnswer> {
-  await noteSeen(ctx, { hostId: host.id, poll: input });
   // The waiter comes first: work that arrives while we look still wakes it.
   const waiter = ctx.waitForWake({
     hostId: host.id,
@@ -36,6 +35,8 @@ export async function poll(
     signal,
   });
   try {
+    const { revoked } = await noteSeen(ctx, { hostId: host.id, poll: input });
+    if (revoked) throw new AppError("agent-revoked", `host ${host.name} was revoked`);
     const first = await answerNow(ctx, { host, input });
     if (first.lease || first.daemonUsersVersion !== input.daemonUsersVersion) return first;
     const next = await secondsToNextTask(ctx, { hostId: host.id });

@@ -1,36 +1,26 @@
 import { and, eq, inArray, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
+import type { Trigger } from "../../protocol/run.ts";
 import type { Ctx } from "../context.ts";
-import type { Transaction } from "../db/connect.ts";
-import { projects, replicas, runs, tasks } from "../db/schema.ts";
+import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
+import { fleet, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { distribute } from "./fan-out.ts";
 import { notifyHost } from "./wake.ts";
 
-export type ProjectRow = typeof projects.$inferSelect;
-export type RunRow = typeof runs.$inferSelect;
-
-/** Locks a project's row: whoever starts, queues or ends one of its runs holds it. */
-export async function lockProject(
-  tx: Transaction,
-  { where }: { where: ReturnType<typeof eq> },
-): Promise<ProjectRow> {
-  const [project] = await tx.select().from(projects).where(where).for("update");
-  if (!project) throw new AppError("not-found", "there is no such project");
-  return project;
-}
+type RunRow = typeof runs.$inferSelect;
 
 /** Begins a run that is in state `running`: a task on the master, or at once the FTP hosts where it is hosted here. */
 async function beginRun(
   ctx: Ctx,
-  tx: Transaction,
   { project, run }: { project: ProjectRow; run: RunRow },
 ): Promise<RunRow> {
-  if (project.upstream === null) return distribute(ctx, tx, { project, run, changed: true });
-  const [master] = await tx
+  if (project.upstream === null && project.parts.length === 0)
+    return distribute(ctx, { project, run, changed: true });
+  const [master] = await ctx.db
     .select({ hostId: replicas.hostId })
     .from(replicas)
     .where(and(eq(replicas.projectId, project.id), eq(replicas.role, "master")));
-  await tx.insert(tasks).values({
+  await ctx.db.insert(tasks).values({
     runId: run.id,
     projectId: project.id,
     hostId: master!.hostId,
@@ -40,13 +30,13 @@ async function beginRun(
     notBefore: sql`${ctx.now()}`,
     queuedAt: sql`${ctx.now()}`,
   });
-  await notifyHost(tx, { hostId: master!.hostId });
+  await notifyHost(ctx, { hostId: master!.hostId });
   return run;
 }
 
 type NewRun = {
   project: ProjectRow;
-  trigger: "schedule" | "manual";
+  trigger: Trigger;
   scheduledFor: Date | ReturnType<typeof sql>;
   approvedDeletions?: number | null;
   state: "running" | "queued" | "skipped";
@@ -55,12 +45,11 @@ type NewRun = {
 
 async function insertRun(
   ctx: Ctx,
-  tx: Transaction,
   { project, state, trigger, scheduledFor, approvedDeletions = null, reason }: NewRun,
 ) {
   const now = sql`${ctx.now()}`;
   // A second process may have taken the same occurrence: then nothing is inserted.
-  const [run] = await tx
+  const [run] = await ctx.db
     .insert(runs)
     .values({
       projectId: project.id,
@@ -75,12 +64,12 @@ async function insertRun(
     })
     .onConflictDoNothing()
     .returning();
-  if (run && state === "running") return beginRun(ctx, tx, { project, run });
+  if (run && state === "running") return beginRun(ctx, { project, run });
   return run;
 }
 
-async function activeRuns(tx: Transaction, { projectId }: { projectId: string }) {
-  const rows = await tx
+async function activeRuns(ctx: Ctx, { projectId }: { projectId: string }) {
+  const rows = await ctx.db
     .select()
     .from(runs)
     .where(and(eq(runs.projectId, projectId), inArray(runs.state, ["running", "queued"])));
@@ -93,67 +82,79 @@ async function activeRuns(tx: Transaction, { projectId }: { projectId: string })
 /** Adds the run of one occurrence; the caller holds the project's row. */
 export async function addScheduledRun(
   ctx: Ctx,
-  tx: Transaction,
   { project, scheduledFor, missed }: { project: ProjectRow; scheduledFor: Date; missed: boolean },
 ): Promise<void> {
   const occurrence = { project, trigger: "schedule" as const, scheduledFor };
-  const active = await activeRuns(tx, { projectId: project.id });
+  const active = await activeRuns(ctx, { projectId: project.id });
   if (missed)
-    await insertRun(ctx, tx, {
+    await insertRun(ctx, {
       ...occurrence,
       state: "skipped",
       reason: "missed its time, and the project's misfire policy is skip",
     });
-  else if (!active.running) await insertRun(ctx, tx, { ...occurrence, state: "running" });
+  else if (!active.running) await insertRun(ctx, { ...occurrence, state: "running" });
   else if (project.overlap === "queue-one" && !active.queued)
-    await insertRun(ctx, tx, { ...occurrence, state: "queued" });
+    await insertRun(ctx, { ...occurrence, state: "queued" });
   else
-    await insertRun(ctx, tx, {
+    await insertRun(ctx, {
       ...occurrence,
       state: "skipped",
       reason: "the project's run before was still pulling",
     });
 }
 
-/** Starts a run now or, during a pull, lets one run wait behind it: a trigger is never lost. */
+async function checkNotPaused({ db }: Ctx, { project }: { project: ProjectRow }): Promise<void> {
+  if (project.pausedAt)
+    throw new AppError("conflict", `project ${project.name} is paused: resume it first`);
+  const [settings] = await db.select({ pausedAt: fleet.pausedAt }).from(fleet);
+  if (settings?.pausedAt)
+    throw new AppError("conflict", "the whole fleet is paused: resume it first");
+}
+
+/**
+ * Starts a run now or, during a pull, lets one run wait behind it: a trigger is never lost.
+ * @throws AppError `not-found`, `conflict` where the project or the fleet is paused.
+ */
 export async function triggerRun(
   ctx: Ctx,
-  { project: name, approvedDeletions }: { project: string; approvedDeletions: number | null },
+  {
+    project: name,
+    trigger,
+    approvedDeletions,
+  }: { project: string; trigger: Trigger; approvedDeletions: number | null },
 ): Promise<RunRow> {
-  return ctx.db.transaction(async (tx) => {
-    const project = await lockProject(tx, { where: eq(projects.name, name) });
-    const { running, queued } = await activeRuns(tx, { projectId: project.id });
-    if (queued) {
-      const [widened] = await tx
-        .update(runs)
-        .set({
-          approvedDeletions: sql`greatest(${runs.approvedDeletions}, ${approvedDeletions}::int)`,
-        })
-        .where(eq(runs.id, queued.id))
-        .returning();
-      return widened!;
-    }
-    const run = await insertRun(ctx, tx, {
-      project,
-      trigger: "manual",
-      scheduledFor: sql`${ctx.now()}`,
-      approvedDeletions,
-      state: running ? "queued" : "running",
-    });
-    return run!;
+  const project = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  await checkNotPaused(ctx, { project });
+  const { running, queued } = await activeRuns(ctx, { projectId: project.id });
+  if (queued) {
+    const [widened] = await ctx.db
+      .update(runs)
+      .set({
+        approvedDeletions: sql`greatest(${runs.approvedDeletions}, ${approvedDeletions}::int)`,
+      })
+      .where(eq(runs.id, queued.id))
+      .returning();
+    return widened!;
+  }
+  const run = await insertRun(ctx, {
+    project,
+    trigger,
+    scheduledFor: sql`${ctx.now()}`,
+    approvedDeletions,
+    state: running ? "queued" : "running",
   });
+  return run!;
 }
 
 /** Starts the run that waits behind a pull which has ended; the caller holds the project's row. */
 export async function startQueuedRun(
   ctx: Ctx,
-  tx: Transaction,
   { project }: { project: ProjectRow },
 ): Promise<void> {
-  const [run] = await tx
+  const [run] = await ctx.db
     .update(runs)
     .set({ state: "running", startedAt: sql`${ctx.now()}` })
     .where(and(eq(runs.projectId, project.id), eq(runs.state, "queued")))
     .returning();
-  if (run) await beginRun(ctx, tx, { project, run });
+  if (run) await beginRun(ctx, { project, run });
 }

@@ -1,22 +1,24 @@
-import { and, eq } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
-import type { SyncSpec } from "../../protocol/order.ts";
-import { parseRsyncUrl, type Source } from "../../protocol/rsync.ts";
+import type { Step, SyncSpec } from "../../protocol/order.ts";
+import { parseRsyncUrl, type RsyncOptions, type Source } from "../../protocol/rsync.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
+import { decryptAtRest } from "../auth/at-rest.ts";
 import { seal } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
-import type { Transaction } from "../db/connect.ts";
+import type { ProjectRow } from "../db/queries/projects.ts";
 import { hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
+import { endOfWindow } from "../schedule/time-window.ts";
 import { daemonPasswordOf } from "./daemon-users.ts";
 
 type TaskRow = typeof tasks.$inferSelect;
 
 /** The master's rsync daemon as the source of a project. @throws AppError `unavailable` before the master's first poll. */
 async function masterSource(
-  tx: Transaction,
-  { project, user }: { project: typeof projects.$inferSelect; user: string },
+  { db }: Pick<Ctx, "db">,
+  { project, user }: { project: ProjectRow; user: string },
 ): Promise<Source> {
-  const [row] = await tx
+  const [row] = await db
     .select({ host: hosts })
     .from(replicas)
     .innerJoin(hosts, eq(hosts.id, replicas.hostId))
@@ -37,35 +39,94 @@ async function masterSource(
   };
 }
 
+/** One source of an upstream; the login goes to its own host only, its password sealed to the agent. */
+async function upstreamSource(
+  ctx: Ctx,
+  { url, project, host }: { url: string; project: ProjectRow; host: HostRow },
+): Promise<Step["sources"][number]> {
+  const source = parseRsyncUrl(url);
+  if (project.loginPassword === null || source.host !== project.loginHost)
+    return { source, sealedPassword: null };
+  const secret = await decryptAtRest(ctx.secrets, {
+    encrypted: project.loginPassword,
+    owner: `project ${project.name}`,
+  });
+  return {
+    source: { ...source, user: project.loginUser },
+    sealedPassword: await seal({ secret, key: host.sealingKey! }),
+  };
+}
+
+/** The rsyncs of a pull from the upstream, in order. */
+async function upstreamSteps(
+  ctx: Ctx,
+  { project, host }: { project: ProjectRow; host: HostRow },
+): Promise<Step[]> {
+  const { upstream, fallbacks, parts, path } = project;
+  const pulls =
+    upstream === null
+      ? parts.map((part) => ({
+          urls: [part.upstream, ...part.fallbacks],
+          destination: `${path}/${part.path}`,
+        }))
+      : [{ urls: [upstream, ...fallbacks], destination: path }];
+  return Promise.all(
+    pulls.map(async ({ urls, destination }) => ({
+      sources: await Promise.all(urls.map((url) => upstreamSource(ctx, { url, project, host }))),
+      destination,
+    })),
+  );
+}
+
+/** The limit of the window that it is now, else the project's. */
+function bandwidthAt(
+  { bandwidthWindows, rsync, zone }: ProjectRow,
+  { now }: { now: Date },
+): RsyncOptions["bandwidthKiBps"] {
+  const window = bandwidthWindows.find((each) => endOfWindow({ window: each, zone }, { at: now }));
+  return window?.bandwidthKiBps ?? rsync.bandwidthKiBps;
+}
+
 /** What an order says for one task: from where, to where, how, within which limits. */
 export async function syncSpec(
   ctx: Ctx,
-  tx: Transaction,
   { task, host }: { task: TaskRow; host: HostRow },
 ): Promise<SyncSpec> {
-  const [row] = await tx
-    .select({ project: projects, run: runs })
+  const [row] = await ctx.db
+    .select({ project: projects, run: runs, now: sql<string>`${ctx.now()}` })
     .from(runs)
     .innerJoin(projects, eq(projects.id, runs.projectId))
     .where(eq(runs.id, task.runId));
-  const { project, run } = row!;
+  const { project, run, now } = row!;
   const fromUpstream = task.role === "master";
+  const fromMaster = async (): Promise<Step[]> => [
+    {
+      sources: [
+        {
+          source: await masterSource(ctx, { project, user: host.name }),
+          sealedPassword: await seal({
+            secret: daemonPasswordOf(ctx, { host }),
+            key: host.sealingKey!,
+          }),
+        },
+      ],
+      destination: project.path,
+    },
+  ];
   return {
     project: project.name,
-    source: fromUpstream
-      ? parseRsyncUrl(project.upstream!)
-      : await masterSource(tx, { project, user: host.name }),
-    destination: project.path,
-    // Filters chose what the master has: an FTP host takes all of that.
-    options: fromUpstream ? project.rsync : { ...project.rsync, filters: [] },
+    steps: fromUpstream ? await upstreamSteps(ctx, { project, host }) : await fromMaster(),
+    options: {
+      ...project.rsync,
+      bandwidthKiBps: bandwidthAt(project, { now: new Date(now) }),
+      // Filters chose what the master has: an FTP host takes all of that.
+      ...(!fromUpstream && { filters: [] }),
+    },
     limits: {
       wallClockSeconds: project.wallClockSeconds,
       stallSeconds: project.stallSeconds,
       maxDeletePercent: project.maxDeletePercent,
       approvedDeletions: run.approvedDeletions,
     },
-    sealedPassword: fromUpstream
-      ? null
-      : await seal({ secret: daemonPasswordOf(ctx, { host }), key: host.sealingKey! }),
   };
 }

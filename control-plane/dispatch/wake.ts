@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import type { Logger } from "pino";
-import { connect, type Connection, type Database, type Transaction } from "../db/connect.ts";
+import { connect, type Connection, type Database } from "../db/connect.ts";
 import type { Waiter } from "../context.ts";
 
 const channel = "mirrorfleet_wake";
@@ -10,10 +10,10 @@ const probeMilliseconds = 10_000;
 
 /** Wakes the held poll of a host, on whatever replica it is, when the transaction commits. */
 export async function notifyHost(
-  tx: Transaction | Database,
+  { db }: { db: Database },
   { hostId }: { hostId: string },
 ): Promise<void> {
-  await tx.execute(sql`select pg_notify(${channel}, ${hostId})`);
+  await db.execute(sql`select pg_notify(${channel}, ${hostId})`);
 }
 
 /** Opens this replica's one LISTEN connection. Notifications are hints: a lost one costs time, not work. */

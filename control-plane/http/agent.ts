@@ -1,29 +1,70 @@
-import { Hono } from "hono";
-import { enrolSchema, pollSchema } from "../../protocol/fleet.ts";
+import {
+  daemonUsersSchema,
+  enrolAnswerSchema,
+  enrolSchema,
+  pollAnswerSchema,
+  pollSchema,
+} from "../../protocol/fleet.ts";
 import { enrol } from "../auth/enrolment.ts";
-import type { Ctx } from "../context.ts";
 import { masterIds } from "../db/queries/hosts.ts";
 import { daemonUsers } from "../dispatch/daemon-users.ts";
 import { poll } from "../dispatch/poll.ts";
 import { notifyHost } from "../dispatch/wake.ts";
-import { jsonBody } from "./body.ts";
-import { agent } from "./guards.ts";
+import { catchUpHost } from "../fleet/placement.ts";
+import { type Operation, raw } from "./operation.ts";
+
+const tag = "agents";
 
 /** What agents call: enrol once, then poll. */
-export function agentRoutes(ctx: Ctx): Hono {
-  return new Hono()
-    .post("/enrol", async (c) => {
-      const answer = await enrol(ctx, await jsonBody(c, enrolSchema));
-      await ctx.db.transaction(async (tx) => {
-        for (const hostId of await masterIds(tx)) await notifyHost(tx, { hostId });
+export const agentOperations: Operation[] = [
+  raw(
+    {
+      id: "enrol",
+      method: "POST",
+      path: "/v1/enrol",
+      tag,
+      access: "public",
+      summary: "Trade a one-use enrolment token for an identity",
+      body: enrolSchema,
+      answer: enrolAnswerSchema,
+      status: 201,
+      errors: ["enrolment-token-invalid"],
+    },
+    async (ctx, c, { body }) => {
+      const answer = await ctx.db.transaction(async (tx) => {
+        const inner = { ...ctx, db: tx };
+        const enrolled = await enrol(inner, body);
+        await catchUpHost(inner, { hostId: enrolled.hostId });
+        for (const hostId of await masterIds(inner)) await notifyHost(inner, { hostId });
+        return enrolled;
       });
       return c.json(answer, 201);
-    })
-    .post("/agent/poll", agent(ctx), async (c) => {
-      const input = await jsonBody(c, pollSchema);
-      return c.json(await poll(ctx, { host: c.get("host"), input, signal: c.req.raw.signal }));
-    })
-    .get("/agent/daemon-users", agent(ctx), async (c) =>
-      c.json(await daemonUsers(ctx, { host: c.get("host") })),
-    );
-}
+    },
+  ),
+  raw(
+    {
+      id: "poll",
+      method: "POST",
+      path: "/v1/agent/poll",
+      tag,
+      access: "agent",
+      summary: "Ask for work; held until there is some, or for 25 seconds",
+      body: pollSchema,
+      answer: pollAnswerSchema,
+    },
+    async (ctx, c, { body }) =>
+      c.json(await poll(ctx, { host: c.get("host"), input: body, signal: c.req.raw.signal })),
+  ),
+  raw(
+    {
+      id: "getDaemonUsers",
+      method: "GET",
+      path: "/v1/agent/daemon-users",
+      tag,
+      access: "agent",
+      summary: "Who may pull from this master's rsync daemon; passwords sealed to its agent",
+      answer: daemonUsersSchema,
+    },
+    async (ctx, c) => c.json(await daemonUsers(ctx, { host: c.get("host") })),
+  ),
+];

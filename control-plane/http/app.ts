@@ -4,18 +4,17 @@ import { secureHeaders } from "hono/secure-headers";
 import { AppError } from "../../protocol/errors.ts";
 import { maxBodyBytes } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
-import { agentRoutes } from "./agent.ts";
-import { healthRoutes } from "./health.ts";
-import { hostRoutes } from "./hosts.ts";
+import { docsRoutes } from "./docs.ts";
+import { failureLimit } from "./failure-limit.ts";
+import { operations } from "./operations.ts";
 import { problemAnswer } from "./problem.ts";
-import { projectRoutes } from "./projects.ts";
-import { runRoutes } from "./runs.ts";
-import { taskReportRoutes } from "./task-reports.ts";
+import { register } from "./register.ts";
 
-/** The whole HTTP interface. Holds nothing: any request may go to any replica. */
+/** The whole HTTP interface. Holds nothing that another replica needs: any request may go to any replica. */
 export function createApp(ctx: Ctx): Hono {
   const app = new Hono();
   app.use(secureHeaders());
+  app.use(failureLimit());
   app.use(
     bodyLimit({
       maxSize: maxBodyBytes,
@@ -25,16 +24,20 @@ export function createApp(ctx: Ctx): Hono {
     }),
   );
   app.onError((error, c) => problemAnswer(ctx, c, { error }));
-  app.notFound((c) =>
-    problemAnswer(ctx, c, {
-      error: new AppError("not-found", `there is no ${c.req.method} ${c.req.path}`),
-    }),
-  );
-  app.route("/", healthRoutes(ctx));
-  app.route("/v1", projectRoutes(ctx));
-  app.route("/v1", runRoutes(ctx));
-  app.route("/v1", hostRoutes(ctx));
-  app.route("/v1", agentRoutes(ctx));
-  app.route("/v1", taskReportRoutes(ctx));
+  app.notFound((c) => problemAnswer(ctx, c, { error: unknownRoute(c.req) }));
+  register(ctx, { app, operations });
+  app.route("/", docsRoutes());
   return app;
+}
+
+function unknownRoute({ method, path }: { method: string; path: string }): AppError {
+  const methods = operations
+    .map(({ declaration }) => declaration)
+    .filter((declaration) =>
+      new RegExp(`^${declaration.path.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path),
+    )
+    .map((declaration) => declaration.method);
+  return methods.length > 0
+    ? new AppError("method-not-allowed", `${path} takes ${methods.join(", ")}, not ${method}`)
+    : new AppError("not-found", `there is no ${method} ${path}`);
 }

@@ -1,52 +1,145 @@
-import { Hono } from "hono";
-import { hostCreateSchema } from "../../protocol/fleet.ts";
-import { createEnrolmentToken } from "../auth/enrolment.ts";
-import type { Ctx } from "../context.ts";
+import { sql } from "drizzle-orm";
 import {
-  hostView,
-  insertHost,
-  masterIds,
-  readHostRow,
-  readHosts,
-  revokeHost,
-} from "../db/queries/hosts.ts";
-import { notifyHost } from "../dispatch/wake.ts";
-import { jsonBody } from "./body.ts";
-import { operator } from "./guards.ts";
+  hostCreateSchema,
+  hostInviteSchema,
+  hostPatchSchema,
+  hostSchema,
+  hostsQuerySchema,
+} from "../../protocol/host.ts";
+import { pageOf } from "../../protocol/paging.ts";
+import { createEnrolmentToken } from "../auth/enrolment.ts";
+import { insertHost, lockHost, readHost, readHosts } from "../db/queries/hosts.ts";
+import { patchHost, revokeHost } from "../fleet/hosts.ts";
+import { drainHost } from "../fleet/pauses.ts";
+import { placeAll } from "../fleet/placement.ts";
+import { change, type Operation, read } from "./operation.ts";
+import { nameParams } from "./params.ts";
 
-/** Hosts: invite, list, invite again, revoke. */
-export function hostRoutes(ctx: Ctx): Hono {
-  return new Hono()
-    .post("/hosts", operator(ctx, "admin"), async (c) => {
-      const input = await jsonBody(c, hostCreateSchema);
-      const answer = await ctx.db.transaction(async (tx) => {
-        const host = await insertHost(tx, input);
-        return {
-          host: hostView(host),
-          enrolment: await createEnrolmentToken(ctx, tx, { hostId: host.id }),
-        };
-      });
-      return c.json(answer, 201);
-    })
-    .get("/hosts", operator(ctx, "viewer"), async (c) => c.json({ items: await readHosts(ctx) }))
-    .post("/hosts/:name/enrolment-tokens", operator(ctx, "admin"), async (c) => {
-      const answer = await ctx.db.transaction(async (tx) => {
-        const host = await readHostRow(tx, { name: c.req.param("name") });
-        return {
-          host: hostView(host),
-          enrolment: await createEnrolmentToken(ctx, tx, { hostId: host.id }),
-        };
-      });
-      return c.json(answer, 201);
-    })
-    .post("/hosts/:name/revoke", operator(ctx, "admin"), async (c) => {
-      const host = await ctx.db.transaction(async (tx) => {
-        const revoked = await revokeHost(tx, { name: c.req.param("name") });
-        // Masters stop admitting it, and its own held poll ends.
-        for (const hostId of [...(await masterIds(tx)), revoked.id])
-          await notifyHost(tx, { hostId });
-        return revoked;
-      });
-      return c.json(hostView(host));
-    });
-}
+const tag = "hosts";
+const one = { path: "/v1/hosts/{name}", tag, params: nameParams };
+
+const drain = (id: string, drained: boolean): Operation =>
+  change(
+    {
+      ...one,
+      id,
+      method: "POST",
+      path: `${one.path}/${drained ? "drain" : "resume"}`,
+      access: "operator",
+      summary: drained
+        ? "Give a host no new tasks; `runningTasks` says when it is idle"
+        : "Give a drained host tasks again",
+      answer: hostSchema,
+      errors: ["not-found"],
+    },
+    async (ctx, { params }) => {
+      const { before, after } = await drainHost(ctx, { name: params.name, drained });
+      return { answer: after, before, after };
+    },
+  );
+
+/** Hosts: invite, read, change, drain, revoke. */
+export const hostOperations: Operation[] = [
+  change(
+    {
+      id: "createHost",
+      method: "POST",
+      path: "/v1/hosts",
+      tag,
+      access: "admin",
+      summary: "Make a host and the token with which its agent enrols, once, within an hour",
+      body: hostCreateSchema,
+      answer: hostInviteSchema,
+      status: 201,
+      errors: ["conflict"],
+      example: { name: "ftp-nyc", roles: ["ftp"], addresses: ["192.0.2.10"] },
+    },
+    async (ctx, { body }) => {
+      const { id, name } = await insertHost(ctx, body);
+      const enrolment = await createEnrolmentToken(ctx, { hostId: id });
+      await placeAll(ctx);
+      const host = await readHost(ctx, { name });
+      return { answer: { host, enrolment }, location: `/v1/hosts/${name}`, after: host };
+    },
+  ),
+  read(
+    {
+      id: "listHosts",
+      method: "GET",
+      path: "/v1/hosts",
+      tag,
+      access: "viewer",
+      summary: "List hosts by name",
+      query: hostsQuerySchema,
+      answer: pageOf(hostSchema),
+    },
+    (ctx, { query }) => readHosts(ctx, query),
+  ),
+  read(
+    {
+      ...one,
+      id: "getHost",
+      method: "GET",
+      access: "viewer",
+      summary: "Read a host",
+      answer: hostSchema,
+      errors: ["not-found"],
+    },
+    (ctx, { params }) => readHost(ctx, params),
+  ),
+  change(
+    {
+      ...one,
+      id: "patchHost",
+      method: "PATCH",
+      access: "admin",
+      summary: "Change a host's labels, addresses or number of tasks at a time",
+      body: hostPatchSchema,
+      answer: hostSchema,
+      errors: ["not-found"],
+      example: { labels: { site: "nyc" }, parallel: 4 },
+    },
+    async (ctx, { params, body }) => {
+      const { before, after } = await patchHost(ctx, { name: params.name, patch: body });
+      return { answer: after, before, after };
+    },
+  ),
+  drain("drainHost", true),
+  drain("resumeHost", false),
+  change(
+    {
+      ...one,
+      id: "inviteHost",
+      method: "POST",
+      path: `${one.path}/enrolment-tokens`,
+      access: "admin",
+      summary:
+        "Make a new enrolment token; older ones end. With `join --replace` the host takes new keys",
+      answer: hostInviteSchema,
+      status: 201,
+      errors: ["not-found"],
+    },
+    async (ctx, { params }) => {
+      const { id } = await lockHost(ctx, params);
+      const enrolment = await createEnrolmentToken(ctx, { hostId: id });
+      const host = await readHost(ctx, params);
+      return { answer: { host, enrolment }, after: { expiresAt: enrolment.expiresAt } };
+    },
+  ),
+  change(
+    {
+      ...one,
+      id: "revokeHost",
+      method: "POST",
+      path: `${one.path}/revoke`,
+      access: "admin",
+      summary: "End its agent's authority at once; the host can be invited again",
+      answer: hostSchema,
+      errors: ["not-found"],
+    },
+    async (ctx, { params }) => {
+      const { before, after } = await revokeHost(ctx, { ...params, at: sql`${ctx.now()}` });
+      return { answer: after, before, after };
+    },
+  ),
+];

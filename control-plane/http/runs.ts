@@ -1,30 +1,89 @@
-import { Hono } from "hono";
-import type { Ctx } from "../context.ts";
+import { z } from "zod";
+import { pageOf } from "../../protocol/paging.ts";
+import { runDetailSchema, runSchema, runsQuerySchema } from "../../protocol/run.ts";
 import { readRun, readRuns } from "../db/queries/runs.ts";
-import { readLog, readTask } from "../db/queries/tasks.ts";
+import { cancelRun } from "../dispatch/cancel.ts";
+import { retryRun } from "../dispatch/resync.ts";
 import { materialiseDue } from "../schedule/materialise.ts";
-import { operator } from "./guards.ts";
-import { idParam, logQuerySchema, queryOf, runsQuerySchema } from "./params.ts";
+import { change, type Operation, read } from "./operation.ts";
+import { idParams } from "./params.ts";
 
-/** Runs and tasks for operators; and the tick that a platform's cron may send. */
-export function runRoutes(ctx: Ctx): Hono {
-  return new Hono()
-    .get("/runs", operator(ctx, "viewer"), async (c) => {
-      const { project, limit } = queryOf(c.req.query(), runsQuerySchema);
-      return c.json({ items: await readRuns(ctx, { project, limit }) });
-    })
-    .get("/runs/:id", operator(ctx, "viewer"), async (c) =>
-      c.json(await readRun(ctx, { id: idParam(c.req.param("id"), "run") })),
-    )
-    .get("/tasks/:id", operator(ctx, "viewer"), async (c) =>
-      c.json(await readTask(ctx, { id: idParam(c.req.param("id"), "task") })),
-    )
-    .get("/tasks/:id/log", operator(ctx, "viewer"), async (c) => {
-      const { attempt } = queryOf(c.req.query(), logQuerySchema);
-      const log = await readLog(ctx, { taskId: idParam(c.req.param("id"), "task"), attempt });
-      return c.body(new Uint8Array(log), 200, { "content-type": "text/plain; charset=utf-8" });
-    })
-    .post("/tick", operator(ctx, "operator"), async (c) =>
-      c.json({ projects: await materialiseDue(ctx) }),
-    );
-}
+const tag = "runs";
+const one = { path: "/v1/runs/{id}", tag, params: idParams };
+
+/** Runs; and the tick that a platform's cron may send. */
+export const runOperations: Operation[] = [
+  read(
+    {
+      id: "listRuns",
+      method: "GET",
+      path: "/v1/runs",
+      tag,
+      access: "viewer",
+      summary: "List runs, newest first",
+      query: runsQuerySchema,
+      answer: pageOf(runSchema),
+    },
+    (ctx, { query }) => readRuns(ctx, query),
+  ),
+  read(
+    {
+      ...one,
+      id: "getRun",
+      method: "GET",
+      access: "viewer",
+      summary: "Read a run with its tasks and their progress",
+      answer: runDetailSchema,
+      errors: ["not-found"],
+    },
+    (ctx, { params }) => readRun(ctx, params),
+  ),
+  change(
+    {
+      ...one,
+      id: "cancelRun",
+      method: "POST",
+      path: `${one.path}/cancel`,
+      access: "operator",
+      summary: "Cancel a run: what waits at once, what runs when its agent says so",
+      answer: runDetailSchema,
+      errors: ["not-found", "conflict"],
+    },
+    async (ctx, { params }) => {
+      const before = await readRun(ctx, params);
+      await cancelRun(ctx, params);
+      const run = await readRun(ctx, params);
+      return { answer: run, before: { state: before.state }, after: { state: run.state } };
+    },
+  ),
+  change(
+    {
+      ...one,
+      id: "retryRun",
+      method: "POST",
+      path: `${one.path}/retry`,
+      access: "operator",
+      summary: "Try again, in a new run, what failed or was cancelled in this one",
+      answer: runDetailSchema,
+      status: 201,
+      errors: ["not-found", "conflict"],
+    },
+    async (ctx, { params }) => {
+      const id = await retryRun(ctx, params);
+      const run = await readRun(ctx, { id });
+      return { answer: run, location: `/v1/runs/${id}`, after: { run: id } };
+    },
+  ),
+  read(
+    {
+      id: "tick",
+      method: "POST",
+      path: "/v1/tick",
+      tag,
+      access: "operator",
+      summary: "Start what is due; for platforms without timers. Doing it twice does nothing",
+      answer: z.object({ projects: z.int() }),
+    },
+    async (ctx) => ({ projects: await materialiseDue(ctx) }),
+  ),
+];

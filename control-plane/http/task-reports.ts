@@ -1,35 +1,80 @@
-import { Hono } from "hono";
+import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
-import { heartbeatSchema, maxLogChunkBytes, resultSchema } from "../../protocol/report.ts";
-import type { Ctx } from "../context.ts";
-import { keepLogChunk } from "../db/queries/tasks.ts";
+import { queryNumber } from "../../protocol/paging.ts";
+import {
+  heartbeatAnswerSchema,
+  heartbeatSchema,
+  maxLogChunkBytes,
+  resultSchema,
+} from "../../protocol/report.ts";
+import { keepLogChunk } from "../db/queries/log-chunks.ts";
 import { finishAttempt } from "../dispatch/finish.ts";
 import { heartbeat } from "../dispatch/lease.ts";
-import { jsonBody } from "./body.ts";
-import { taskToken } from "./guards.ts";
-import { logChunkQuerySchema, queryOf } from "./params.ts";
+import { type Operation, raw } from "./operation.ts";
+import { idParams } from "./params.ts";
+
+const one = {
+  method: "POST" as const,
+  tag: "agents",
+  access: "task" as const,
+  params: idParams,
+};
 
 /** Reports on one attempt: the task token of its order is the only authority here. */
-export function taskReportRoutes(ctx: Ctx): Hono {
-  return new Hono()
-    .post("/tasks/:id/heartbeat", taskToken(ctx), async (c) => {
+export const taskReportOperations: Operation[] = [
+  raw(
+    {
+      ...one,
+      id: "heartbeat",
+      path: "/v1/tasks/{id}/heartbeat",
+      summary: "Extend the lease and tell the progress",
+      body: heartbeatSchema,
+      answer: heartbeatAnswerSchema,
+      errors: ["stale-attempt"],
+    },
+    async (ctx, c, { body }) => {
       const { sub, attempt } = c.get("attempt");
-      const { progress } = await jsonBody(c, heartbeatSchema);
-      return c.json(await heartbeat(ctx, { taskId: sub, attempt, progress }));
-    })
-    .post("/tasks/:id/log", taskToken(ctx), async (c) => {
+      return c.json(await heartbeat(ctx, { taskId: sub, attempt, progress: body.progress }));
+    },
+  ),
+  raw(
+    {
+      ...one,
+      id: "appendTaskLog",
+      path: "/v1/tasks/{id}/log",
+      summary: "Append bytes to the attempt's log; the same piece again changes nothing",
+      query: z.strictObject({
+        offset: queryNumber({ min: 0, max: 999_999_999 }).meta({
+          description: "Where the piece begins, in bytes",
+        }),
+      }),
+      answer: z.object({ nextOffset: z.int() }),
+      errors: ["not-found", "body-too-large"],
+    },
+    async (ctx, c, { query }) => {
       const { sub, attempt } = c.get("attempt");
-      const { offset } = queryOf(c.req.query(), logChunkQuerySchema);
       const bytes = Buffer.from(await c.req.arrayBuffer());
       if (bytes.length > maxLogChunkBytes) {
         throw new AppError("body-too-large", `a log chunk may have ${maxLogChunkBytes} bytes`);
       }
-      await keepLogChunk(ctx, { taskId: sub, attempt, position: offset, bytes });
-      return c.json({ nextOffset: offset + bytes.length });
-    })
-    .post("/tasks/:id/result", taskToken(ctx), async (c) => {
+      await keepLogChunk(ctx, { taskId: sub, attempt, position: query.offset, bytes });
+      return c.json({ nextOffset: query.offset + bytes.length });
+    },
+  ),
+  raw(
+    {
+      ...one,
+      id: "finishTask",
+      path: "/v1/tasks/{id}/result",
+      summary: "Tell how the attempt ended; delivering it again changes nothing",
+      body: resultSchema,
+      answer: z.object({ accepted: z.boolean() }),
+      errors: ["not-found", "stale-attempt"],
+    },
+    async (ctx, c, { body }) => {
       const { sub, attempt } = c.get("attempt");
-      await finishAttempt(ctx, { taskId: sub, attempt, result: await jsonBody(c, resultSchema) });
+      await finishAttempt(ctx, { taskId: sub, attempt, result: body });
       return c.json({ accepted: true });
-    });
-}
+    },
+  ),
+];

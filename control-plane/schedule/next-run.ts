@@ -1,34 +1,25 @@
+import { createHash } from "node:crypto";
 import { Cron } from "croner";
 import { AppError } from "../../protocol/errors.ts";
+import type { TimeWindow } from "../../protocol/schedule.ts";
+import { endOfWindows } from "./time-window.ts";
 
-type Schedule = { schedule: string; zone: string };
+/** When a project is due. Splay is derived from `name`. */
+export type Schedule = {
+  name: string;
+  schedule: string;
+  zone: string;
+  startsAt: string | null;
+  endsAt: string | null;
+  splaySeconds: number;
+  quiet: TimeWindow[];
+};
 
 const field = (name: string, message: string, cause?: unknown) =>
   new AppError("invalid-input", `${name} ${message}`, {
     cause,
     fields: [{ field: name, message }],
   });
-
-function parseSchedule({ schedule, zone }: Schedule): Cron {
-  if (!isZone(zone))
-    throw field("zone", `"${zone}" is not a known IANA time zone: for example "Europe/Berlin"`);
-  const parts = schedule.trim().split(/\s+/).length;
-  if (parts !== 5 && parts !== 6) {
-    throw field(
-      "schedule",
-      'must have 5 fields (minute hour day month weekday), or 6 with seconds first: for example "17 */4 * * *"',
-    );
-  }
-  try {
-    return new Cron(schedule, { timezone: zone, paused: true });
-  } catch (cause) {
-    throw field(
-      "schedule",
-      `is not a cron expression (${(cause as Error).message}): for example "17 */4 * * *"`,
-      cause,
-    );
-  }
-}
 
 function isZone(zone: string): boolean {
   try {
@@ -38,12 +29,63 @@ function isZone(zone: string): boolean {
   }
 }
 
+/** Checks a zone's name. @throws AppError `invalid-input`. */
+export function checkZone(zone: string): void {
+  if (!isZone(zone))
+    throw field("zone", `"${zone}" is not a known IANA time zone: for example "Europe/Berlin"`);
+}
+
+function parseSchedule({
+  schedule,
+  zone,
+  startsAt,
+  endsAt,
+}: Pick<Schedule, "schedule" | "zone" | "startsAt" | "endsAt">): Cron {
+  checkZone(zone);
+  const parts = schedule.trim().split(/\s+/).length;
+  if (parts !== 5 && parts !== 6) {
+    throw field(
+      "schedule",
+      'must have 5 fields (minute hour day month weekday), or 6 with seconds first: for example "17 */4 * * *"',
+    );
+  }
+  try {
+    return new Cron(schedule, {
+      timezone: zone,
+      paused: true,
+      ...(startsAt !== null && { startAt: new Date(startsAt) }),
+      ...(endsAt !== null && { stopAt: new Date(endsAt) }),
+    });
+  } catch (cause) {
+    throw field(
+      "schedule",
+      `is not a cron expression (${(cause as Error).message}): for example "17 */4 * * *"`,
+      cause,
+    );
+  }
+}
+
+/** Seconds by which a project's occurrences are moved: the same always and everywhere. */
+function splayOf({ name, splaySeconds }: Pick<Schedule, "name" | "splaySeconds">): number {
+  return createHash("sha256").update(name).digest().readUInt32BE() % (splaySeconds + 1);
+}
+
+/** When an occurrence of the cron expression really is: after quiet windows, and moved by the splay. */
+function moved(schedule: Schedule, occurrence: Date): Date {
+  const { quiet: windows, zone } = schedule;
+  const open = endOfWindows({ windows, zone }, { at: occurrence });
+  if (!open) throw field("quiet", "leaves no time of the day in which a run could start");
+  return new Date(open.getTime() + splayOf(schedule) * 1000);
+}
+
 /**
  * First time of a schedule after `after`; null where there is none.
  * @throws AppError `invalid-input` for a bad expression or zone.
  */
 export function nextRun(schedule: Schedule, { after }: { after: Date }): Date | null {
-  return parseSchedule(schedule).nextRun(after);
+  const from = new Date(after.getTime() - splayOf(schedule) * 1000);
+  const occurrence = parseSchedule(schedule).nextRun(from);
+  return occurrence && moved(schedule, occurrence);
 }
 
 /** Checks a schedule before it is stored. @throws AppError `invalid-input`, also where it never fires. */
@@ -56,13 +98,15 @@ export function firstRun(schedule: Schedule, { after }: { after: Date }): Date {
 /** Latest time of a schedule in `from`…`until` (inclusive); `from` itself is known to be one. */
 export function latestRun(schedule: Schedule, { from, until }: { from: Date; until: Date }): Date {
   const cron = parseSchedule(schedule);
+  const last = until.getTime() - splayOf(schedule) * 1000;
   // Look back over growing windows: a schedule of seconds may have missed millions of times.
-  for (let window = 60_000; ; window *= 8) {
-    let at = cron.nextRun(new Date(until.getTime() - window - 1));
-    if (until.getTime() - window <= from.getTime()) at = from;
-    if (!at || at > until) continue;
-    if (at < from) at = from;
-    for (let next = cron.nextRun(at); next && next <= until; next = cron.nextRun(next)) at = next;
-    return at;
+  for (let window = 60_000; last - window > from.getTime() - 86_400_000; window *= 8) {
+    let at = cron.nextRun(new Date(last - window - 1));
+    if (!at || at.getTime() > last) continue;
+    for (let next = cron.nextRun(at); next && next.getTime() <= last; next = cron.nextRun(next))
+      at = next;
+    const time = moved(schedule, at);
+    return time > until || time < from ? from : time;
   }
+  return from;
 }

@@ -6,7 +6,17 @@ import { syncSpec } from "../helpers/rsync.ts";
 const check = (rules: string[], url: string) =>
   checkPolicy(
     { sources: rules.map(parseSourceRule), options: [...rsyncOptionNames] },
-    { sync: syncSpec({ port: 1, source: parseRsyncUrl(url) }) },
+    {
+      sync: syncSpec({
+        port: 1,
+        steps: [
+          {
+            sources: [{ source: parseRsyncUrl(url), sealedPassword: null }],
+            destination: "debian",
+          },
+        ],
+      }),
+    },
   );
 
 test.each([

@@ -24,7 +24,7 @@ test("a good order is taken, and says what to sync", async () => {
   const { verify, signOrder } = await makeAgent();
   expect(await verify(await signOrder())).toMatchObject({
     attempt: 1,
-    sync: { project: "debian", destination: "debian" },
+    sync: { project: "debian", steps: [{ destination: "debian" }] },
   });
 });
 
@@ -111,13 +111,16 @@ test("a task token or an agent's request is no order, though its signature is ri
 });
 
 test.each([
-  ["an unknown field in the spec", { command: "reboot" }],
-  ["a destination that leaves the root", { destination: "../etc" }],
-  ["the mirror root itself as destination", { destination: "" }],
-  ["an absolute destination", { destination: "/" }],
-  ["a destination with NUL", { destination: "a\0b" }],
-])("an order with %s is refused though it is signed", async (_, change) => {
+  ["a command beside the spec", { command: "reboot" }, {}],
+  ["an unknown field in a step", {}, { shell: "sh" }],
+  ["a destination that leaves the root", {}, { destination: "../etc" }],
+  ["the mirror root itself as destination", {}, { destination: "" }],
+  ["an absolute destination", {}, { destination: "/" }],
+  ["a destination with NUL", {}, { destination: "a\0b" }],
+])("an order with %s is refused though it is signed", async (_, change, stepChange) => {
   const { verify, signOrder, orderClaims } = await makeAgent();
-  const order = await signOrder({ sync: { ...orderClaims().sync, ...change } });
+  const { sync } = orderClaims();
+  const steps = sync.steps.map((step) => ({ ...step, ...stepChange }));
+  const order = await signOrder({ sync: { ...sync, steps, ...change } });
   await expect(verify(order)).rejects.toMatchObject(refused("malformed"));
 });

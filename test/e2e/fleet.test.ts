@@ -71,7 +71,7 @@ test("two control planes on one database: the agents poll one, the operator talk
   master.run();
   ftp.run();
   await right.client.createProject({ name: "debian", upstream: url });
-  const run = await right.client.triggerRun("debian");
+  const run = await right.client.syncProject("debian");
   await runOf(right.client, run.id, "succeeded");
   expect(
     (await compareTrees({ expected: tree, actual: join(ftp.root, "debian") })).differences,
@@ -102,7 +102,7 @@ test("while the control plane is away rsync goes on, and its result is delivered
     hosts: [],
     rsync: { bandwidthKiBps: 4096 },
   });
-  const { id } = await controlPlane.client.triggerRun("debian");
+  const { id } = await controlPlane.client.syncProject("debian");
   await until("rsync is at work", () => rsyncsOn(master.root).length > 0);
   await killHard(controlPlane.program);
   await until("rsync has ended", () => rsyncsOn(master.root).length === 0);
@@ -137,7 +137,7 @@ test("an agent that was killed reports its attempt as interrupted when it is bac
     hosts: [],
     rsync: { bandwidthKiBps: 2048 },
   });
-  const { id } = await controlPlane.client.triggerRun("debian");
+  const { id } = await controlPlane.client.syncProject("debian");
   await until("rsync is at work", () => rsyncsOn(master.root).length > 0);
   await killHard(first);
   const left = rsyncsOn(directory).filter((line) => !line.includes("upstream.conf"));
@@ -173,7 +173,7 @@ test("SIGTERM ends an agent with its rsync and its daemon, and the attempt is re
     hosts: [],
     rsync: { bandwidthKiBps: 1024 },
   });
-  const { id } = await controlPlane.client.triggerRun("debian");
+  const { id } = await controlPlane.client.syncProject("debian");
   await until("rsync is at work", () => rsyncsOn(master.root).length > 0);
   agent.child.kill("SIGTERM");
   expect(await exitOf(agent)).toBe(0);

@@ -9,13 +9,8 @@ import { sql } from "drizzle-orm";
 import type { Hono } from "hono";
 import { SignJWT } from "jose";
 import { pino } from "pino";
-import type {
-  EnrolAnswer,
-  PollAnswer,
-  Role,
-  SealingKey,
-  SigningKey,
-} from "../../protocol/fleet.ts";
+import type { EnrolAnswer, PollAnswer, SealingKey, SigningKey } from "../../protocol/fleet.ts";
+import type { Role } from "../../protocol/host.ts";
 import { tokenTypes } from "../../protocol/order.ts";
 import type { Result } from "../../protocol/report.ts";
 import { createOperatorToken } from "../../control-plane/auth/operator-tokens.ts";
@@ -41,7 +36,7 @@ export async function startControlPlane({ connection }: { connection: Connection
     now: () => sql`(now() + ${clock.offsetSeconds} * interval '1 second')`,
     waitForWake: wake.waitForWake,
   };
-  const admin = await createOperatorToken({ db }, { name: "test", scope: "admin" });
+  const { token: admin } = await createOperatorToken({ db }, { name: "test", scope: "admin" });
   const app = createApp(ctx);
   const operate = async (method: string, path: string, body?: unknown, token = admin) => {
     const response = await app.request(path, {

@@ -49,7 +49,7 @@ export async function createProject({ operate }: TestFleet, input: Partial<Proje
 }
 
 export async function trigger({ operate }: TestFleet, body?: unknown) {
-  return (await operate("POST", "/v1/projects/debian/runs", body)).body;
+  return (await operate("POST", "/v1/projects/debian/sync", body)).body;
 }
 
 /** Opens a lease's order without checking it. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { type SyncSpec } from "../../protocol/order.ts";
 import { rsyncOptionsSchema } from "../../protocol/rsync.ts";
+import type { Pull } from "../../agent/rsync/argv.ts";
 import { startDaemon } from "../../agent/rsync/daemon.ts";
 import { temporaryDirectory } from "./directory.ts";
 
@@ -21,8 +22,17 @@ export async function freePort(): Promise<number> {
 export function syncSpec({ port, ...overrides }: { port: number } & Partial<SyncSpec>): SyncSpec {
   return {
     project: "debian",
-    source: { host: "127.0.0.1", port, module: "mirror", path: null, user: "ftp1" },
-    destination: "debian",
+    steps: [
+      {
+        sources: [
+          {
+            source: { host: "127.0.0.1", port, module: "mirror", path: null, user: "ftp1" },
+            sealedPassword: null,
+          },
+        ],
+        destination: "debian",
+      },
+    ],
     options: rsyncOptionsSchema.parse({}),
     limits: {
       wallClockSeconds: 60,
@@ -30,9 +40,13 @@ export function syncSpec({ port, ...overrides }: { port: number } & Partial<Sync
       maxDeletePercent: 10,
       approvedDeletions: null,
     },
-    sealedPassword: null,
     ...overrides,
   };
+}
+
+/** The one rsync of a spec that has one. */
+export function pullOf({ steps: [step], options, limits }: SyncSpec): Pull {
+  return { source: step!.sources[0]!.source, options, limits };
 }
 
 /** A real daemon as the master's agent runs it, its tree, and an empty directory to pull into. */

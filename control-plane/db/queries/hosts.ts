@@ -1,19 +1,36 @@
-import { arrayContains, asc, eq, sql } from "drizzle-orm";
+import { and, arrayContains, asc, eq, sql } from "drizzle-orm";
+import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
-import type { Host, Poll, Role } from "../../../protocol/fleet.ts";
-import type { Database, Transaction } from "../connect.ts";
-import { hosts } from "../schema.ts";
+import type { Poll } from "../../../protocol/fleet.ts";
+import type { Host, HostCreate, hostsQuerySchema } from "../../../protocol/host.ts";
+import type { Ctx } from "../../context.ts";
+import { hosts, tasks } from "../schema.ts";
+import { after, page } from "./page.ts";
 
 type HostRow = typeof hosts.$inferSelect;
+type Listed = { host: HostRow; runningTasks: number };
 
-/** A host as operators see it. */
-export function hostView(host: HostRow): Host {
+const notFound = () => new AppError("not-found", "there is no such host");
+
+const select = ({ db }: Pick<Ctx, "db">) =>
+  db
+    .select({
+      host: hosts,
+      runningTasks: sql<number>`(select count(*)::int from ${tasks} where ${tasks.hostId} = ${hosts.id} and ${tasks.state} = 'leased')`,
+    })
+    .from(hosts);
+
+function hostView({ host, runningTasks }: Listed): Host {
   return {
     id: host.id,
     name: host.name,
     roles: host.roles,
     addresses: host.addresses,
+    labels: host.labels,
+    parallel: host.parallel,
     state: host.revokedAt ? "revoked" : host.signingKey ? "enrolled" : "invited",
+    drained: host.drainedAt !== null,
+    runningTasks,
     agentVersion: host.agentVersion,
     lastSeenAt: host.lastSeenAt?.toISOString() ?? null,
     createdAt: host.createdAt.toISOString(),
@@ -21,11 +38,8 @@ export function hostView(host: HostRow): Host {
 }
 
 /** Inserts a host that has yet to enrol. @throws AppError `conflict`. */
-export async function insertHost(
-  tx: Transaction,
-  values: { name: string; roles: Role[]; addresses: string[] },
-): Promise<HostRow> {
-  const [host] = await tx.insert(hosts).values(values).onConflictDoNothing().returning();
+export async function insertHost({ db }: Pick<Ctx, "db">, values: HostCreate): Promise<HostRow> {
+  const [host] = await db.insert(hosts).values(values).onConflictDoNothing().returning();
   if (!host) {
     throw new AppError(
       "conflict",
@@ -35,53 +49,76 @@ export async function insertHost(
   return host;
 }
 
-/** All hosts by name. */
-export async function readHosts({ db }: { db: Database }): Promise<Host[]> {
-  return (await db.select().from(hosts).orderBy(asc(hosts.name))).map(hostView);
+/** A page of hosts, by name. */
+export async function readHosts(
+  ctx: Pick<Ctx, "db">,
+  { role, limit, cursor }: z.output<typeof hostsQuerySchema>,
+) {
+  const rows = await select(ctx)
+    .where(
+      and(
+        role === undefined ? undefined : arrayContains(hosts.roles, [role]),
+        after({ cursor, columns: [hosts.name], descending: false }),
+      ),
+    )
+    .orderBy(asc(hosts.name))
+    .limit(limit + 1);
+  return page({ rows, limit, key: ({ host }) => [host.name], view: hostView });
 }
 
-/** One host's row. @throws AppError `not-found`. */
-export async function readHostRow(
-  db: Database | Transaction,
+/** One host. @throws AppError `not-found`. */
+export async function readHost(ctx: Pick<Ctx, "db">, { name }: { name: string }): Promise<Host> {
+  const [row] = await select(ctx).where(eq(hosts.name, name));
+  if (!row) throw notFound();
+  return hostView(row);
+}
+
+/** One host's row, locked. @throws AppError `not-found`. */
+export async function lockHost(
+  { db }: Pick<Ctx, "db">,
   { name }: { name: string },
 ): Promise<HostRow> {
-  const [host] = await db.select().from(hosts).where(eq(hosts.name, name));
-  if (!host) throw new AppError("not-found", "there is no such host");
+  const [host] = await db.select().from(hosts).where(eq(hosts.name, name)).for("update");
+  if (!host) throw notFound();
   return host;
 }
 
-/** Ends an agent's authority; its host can be invited again. @throws AppError `not-found`. */
-export async function revokeHost(tx: Transaction, { name }: { name: string }): Promise<HostRow> {
-  const [host] = await tx
-    .update(hosts)
-    .set({ revokedAt: sql`now()` })
-    .where(eq(hosts.name, name))
-    .returning();
-  if (!host) throw new AppError("not-found", "there is no such host");
-  return host;
+/** Changes columns of a host. */
+export async function updateHost(
+  { db }: Pick<Ctx, "db">,
+  { id, values }: { id: string; values: Partial<typeof hosts.$inferInsert> },
+): Promise<void> {
+  await db.update(hosts).set(values).where(eq(hosts.id, id));
 }
 
 /** Ids of the hosts with role master. */
-export async function masterIds(tx: Transaction): Promise<string[]> {
+export async function masterIds({ db }: Pick<Ctx, "db">): Promise<string[]> {
   return (
-    await tx
+    await db
       .select({ id: hosts.id })
       .from(hosts)
       .where(arrayContains(hosts.roles, ["master"]))
   ).map(({ id }) => id);
 }
 
-/** Notes that a host's agent polled, and what it says of itself. */
+/** Ids of all hosts. */
+export async function hostIds({ db }: Pick<Ctx, "db">): Promise<string[]> {
+  return (await db.select({ id: hosts.id }).from(hosts)).map(({ id }) => id);
+}
+
+/** Notes that a host's agent polled, and what it says of itself. Answers whether it was revoked meanwhile. */
 export async function noteSeen(
-  { db }: { db: Database },
+  { db }: Pick<Ctx, "db">,
   { hostId, poll }: { hostId: string; poll: Poll },
-): Promise<void> {
-  await db
+): Promise<{ revoked: boolean }> {
+  const [host] = await db
     .update(hosts)
     .set({
       lastSeenAt: sql`now()`,
       agentVersion: poll.agentVersion,
       ...(poll.daemon && { daemonPort: poll.daemon.port, daemonModule: poll.daemon.module }),
     })
-    .where(eq(hosts.id, hostId));
+    .where(eq(hosts.id, hostId))
+    .returning({ revokedAt: hosts.revokedAt });
+  return { revoked: host?.revokedAt !== null };
 }

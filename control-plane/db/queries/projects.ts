@@ -1,141 +1,106 @@
-import { arrayContains, asc, eq, inArray, sql } from "drizzle-orm";
+import { and, asc, eq, exists, inArray, isNotNull, isNull, sql } from "drizzle-orm";
 import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
-import type { Project, projectCreateSchema } from "../../../protocol/project.ts";
-import type { Database, Transaction } from "../connect.ts";
+import type { Project, projectsQuerySchema } from "../../../protocol/project.ts";
+import type { Ctx } from "../../context.ts";
+import type { Database } from "../connect.ts";
 import { hosts, projects, replicas } from "../schema.ts";
+import { after, page } from "./page.ts";
+import { readReplicas } from "./replicas.ts";
 
-type NewProject = z.output<typeof projectCreateSchema> & { nextRunAt: Date | null };
-type ProjectRow = typeof projects.$inferSelect;
+export type ProjectRow = typeof projects.$inferSelect;
 
-const invalid = (field: string, message: string) =>
-  new AppError("invalid-input", `${field} ${message}`, { fields: [{ field, message }] });
+const notFound = () => new AppError("not-found", "there is no such project");
 
-async function chooseMaster(tx: Transaction, { name }: { name: string | undefined }) {
-  const masters = await tx
-    .select()
-    .from(hosts)
-    .where(arrayContains(hosts.roles, ["master"]))
-    .orderBy(asc(hosts.name));
-  const chosen = name === undefined ? masters : masters.filter((host) => host.name === name);
-  if (chosen.length === 1) return chosen[0]!;
-  const known = masters.map((host) => host.name).join(", ") || "none";
-  throw invalid(
-    "master",
-    name === undefined && masters.length > 1
-      ? `must be named: the fleet has several (${known})`
-      : `${name === undefined ? "is missing" : `"${name}" is not a host with role master`}; masters are: ${known}`,
-  );
+/** Locks a project's row: whoever changes it, or starts, queues or ends one of its runs, holds it. @throws AppError `not-found`. */
+export async function lockProject(
+  db: Database,
+  { where }: { where: ReturnType<typeof eq> },
+): Promise<ProjectRow> {
+  const [project] = await db.select().from(projects).where(where).for("update");
+  if (!project) throw notFound();
+  return project;
 }
 
-async function chooseFtpHosts(
-  tx: Transaction,
-  { names, masterId }: { names: string[] | undefined; masterId: string },
-) {
-  const all = await tx
-    .select()
-    .from(hosts)
-    .where(arrayContains(hosts.roles, ["ftp"]))
-    .orderBy(asc(hosts.name));
-  const candidates = all.filter(({ id }) => id !== masterId);
-  if (names === undefined) return candidates;
-  return [...new Set(names)].map((name) => {
-    const host = candidates.find((candidate) => candidate.name === name);
-    if (!host)
-      throw invalid(
-        "hosts",
-        `"${name}" is not another host with role ftp; those are: ${candidates.map((each) => each.name).join(", ") || "none"}`,
-      );
-    return host;
-  });
+/** What operators see of a project: everything but the upstream's password. */
+function projectView(row: ProjectRow, carried: Project["replicas"]): Project {
+  const { loginUser, loginHost, loginPassword, pausedAt, nextRunAt, createdAt, ...rest } = row;
+  const { unpublished: _unpublished, upstreamHost: _upstreamHost, ...fields } = rest;
+  return {
+    ...fields,
+    login:
+      loginUser === null
+        ? null
+        : { user: loginUser, host: loginHost!, passwordSet: loginPassword !== null },
+    paused: pausedAt !== null,
+    nextRunAt: nextRunAt?.toISOString() ?? null,
+    createdAt: createdAt.toISOString(),
+    replicas: carried,
+  };
 }
 
-/** Refuses a path that lies within another project's: one's deletions would be the other's loss. */
-async function checkPath(tx: Transaction, { path }: { path: string }) {
-  const [overlapping] = await tx
-    .select({ name: projects.name, path: projects.path })
-    .from(projects)
-    .where(
-      sql`starts_with(${projects.path} || '/', ${`${path}/`}) or starts_with(${`${path}/`}, ${projects.path} || '/')`,
-    )
-    .limit(1);
-  if (overlapping)
-    throw invalid(
-      "path",
-      `"${path}" overlaps with "${overlapping.path}" of project ${overlapping.name}: choose another`,
-    );
-}
-
-/** Makes a project and its replicas, all or nothing. @throws AppError `conflict`, `invalid-input`. */
-export async function createProject({ db }: { db: Database }, input: NewProject): Promise<Project> {
-  await db.transaction(async (tx) => {
-    // Two projects created at once must not both find their path free.
-    await tx.execute(sql`lock table ${projects} in share row exclusive mode`);
-    const { master: masterName, hosts: hostNames, path = input.name, ...values } = input;
-    const [existing] = await tx
-      .select({ id: projects.id })
-      .from(projects)
-      .where(eq(projects.name, input.name));
-    if (existing) throw new AppError("conflict", `there is a project "${input.name}" already`);
-    await checkPath(tx, { path });
-    const master = await chooseMaster(tx, { name: masterName });
-    const ftpHosts = await chooseFtpHosts(tx, { names: hostNames, masterId: master.id });
-    const [project] = await tx
-      .insert(projects)
-      .values({ ...values, path })
-      .returning({ id: projects.id });
-    await tx
-      .insert(replicas)
-      .values([
-        { projectId: project!.id, hostId: master.id, role: "master" as const },
-        ...ftpHosts.map(({ id }) => ({ projectId: project!.id, hostId: id, role: "ftp" as const })),
-      ]);
-  });
-  return readProject({ db }, { name: input.name });
-}
-
-async function views({ db }: { db: Database }, rows: ProjectRow[]): Promise<Project[]> {
+async function views(ctx: Pick<Ctx, "db">, rows: ProjectRow[]): Promise<Project[]> {
   if (rows.length === 0) return [];
-  const carried = await db
-    .select({ replica: replicas, host: hosts.name })
-    .from(replicas)
-    .innerJoin(hosts, eq(hosts.id, replicas.hostId))
-    .where(
-      inArray(
-        replicas.projectId,
-        rows.map(({ id }) => id),
-      ),
-    )
-    .orderBy(sql`${replicas.role} = 'ftp'`, asc(hosts.name));
-  return rows.map((row) => ({
-    ...row,
-    nextRunAt: row.nextRunAt?.toISOString() ?? null,
-    createdAt: row.createdAt.toISOString(),
-    replicas: carried
-      .filter(({ replica }) => replica.projectId === row.id)
-      .map(({ replica, host }) => ({
-        host,
-        role: replica.role,
-        generation: replica.generation,
-        syncedAt: replica.syncedAt?.toISOString() ?? null,
-      })),
-  }));
+  const carried = await readReplicas(ctx, {
+    where: inArray(
+      projects.id,
+      rows.map(({ id }) => id),
+    ),
+  });
+  const byProject = Map.groupBy(carried, ({ project }) => project);
+  return rows.map((row) => projectView(row, byProject.get(row.name) ?? []));
 }
 
 /** Reads one project. @throws AppError `not-found`. */
 export async function readProject(
-  { db }: { db: Database },
+  ctx: Pick<Ctx, "db">,
   { name }: { name: string },
 ): Promise<Project> {
   const [project] = await views(
-    { db },
-    await db.select().from(projects).where(eq(projects.name, name)),
+    ctx,
+    await ctx.db.select().from(projects).where(eq(projects.name, name)),
   );
-  if (!project) throw new AppError("not-found", "there is no such project");
+  if (!project) throw notFound();
   return project;
 }
 
-/** All projects by name. */
-export async function readProjects({ db }: { db: Database }): Promise<Project[]> {
-  return views({ db }, await db.select().from(projects).orderBy(asc(projects.name)));
+/** A page of projects, by name. */
+export async function readProjects(
+  ctx: Pick<Ctx, "db">,
+  { search, host, paused, limit, cursor }: z.output<typeof projectsQuerySchema>,
+) {
+  const carriedBy = ctx.db
+    .select({ one: sql`1` })
+    .from(replicas)
+    .innerJoin(hosts, eq(hosts.id, replicas.hostId))
+    .where(and(eq(replicas.projectId, projects.id), eq(hosts.name, host ?? "")));
+  const rows = await ctx.db
+    .select()
+    .from(projects)
+    .where(
+      and(
+        search === undefined ? undefined : sql`position(${search} in ${projects.name}) > 0`,
+        host === undefined ? undefined : exists(carriedBy),
+        paused === undefined
+          ? undefined
+          : paused
+            ? isNotNull(projects.pausedAt)
+            : isNull(projects.pausedAt),
+        after({ cursor, columns: [projects.name], descending: false }),
+      ),
+    )
+    .orderBy(asc(projects.name))
+    .limit(limit + 1);
+  const { items, nextCursor } = page({
+    rows,
+    limit,
+    key: ({ name }) => [name],
+    view: (row) => row,
+  });
+  return { items: await views(ctx, items), nextCursor };
+}
+
+/** All projects by name, for a plan that concerns the whole fleet. */
+export async function readAllProjects(ctx: Pick<Ctx, "db">): Promise<Project[]> {
+  return views(ctx, await ctx.db.select().from(projects).orderBy(asc(projects.name)));
 }

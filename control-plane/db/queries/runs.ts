@@ -1,12 +1,14 @@
-import { and, asc, desc, eq } from "drizzle-orm";
+import { and, asc, desc, eq, exists, gte, lt, sql } from "drizzle-orm";
+import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
-import type { Run, RunDetail } from "../../../protocol/project.ts";
-import type { Database } from "../connect.ts";
+import type { Run, RunDetail, runsQuerySchema } from "../../../protocol/run.ts";
+import type { Ctx } from "../../context.ts";
 import { hosts, projects, runs, tasks } from "../schema.ts";
+import { after, page } from "./page.ts";
 import { taskView } from "./tasks.ts";
 
 /** A run as operators see it. */
-export function runView({ run, project }: { run: typeof runs.$inferSelect; project: string }): Run {
+function runView({ run, project }: { run: typeof runs.$inferSelect; project: string }): Run {
   return {
     id: run.id,
     project,
@@ -20,33 +22,49 @@ export function runView({ run, project }: { run: typeof runs.$inferSelect; proje
   };
 }
 
-/** The latest runs, newest first; of one project where it is named. */
-export async function readRuns(
-  { db }: { db: Database },
-  { project, limit }: { project: string | undefined; limit: number },
-): Promise<Run[]> {
-  const rows = await db
+const select = ({ db }: Pick<Ctx, "db">) =>
+  db
     .select({ run: runs, project: projects.name })
     .from(runs)
-    .innerJoin(projects, eq(projects.id, runs.projectId))
-    .where(project === undefined ? undefined : eq(projects.name, project))
+    .innerJoin(projects, eq(projects.id, runs.projectId));
+
+/** A page of runs, newest first. */
+export async function readRuns(
+  ctx: Pick<Ctx, "db">,
+  { project, host, state, trigger, since, until, limit, cursor }: z.output<typeof runsQuerySchema>,
+) {
+  const onHost = ctx.db
+    .select({ one: sql`1` })
+    .from(tasks)
+    .innerJoin(hosts, eq(hosts.id, tasks.hostId))
+    .where(and(eq(tasks.runId, runs.id), eq(hosts.name, host ?? "")));
+  const rows = await select(ctx)
+    .where(
+      and(
+        project === undefined ? undefined : eq(projects.name, project),
+        host === undefined ? undefined : exists(onHost),
+        state === undefined ? undefined : eq(runs.state, state),
+        trigger === undefined ? undefined : eq(runs.trigger, trigger),
+        since === undefined ? undefined : gte(runs.createdAt, new Date(since)),
+        until === undefined ? undefined : lt(runs.createdAt, new Date(until)),
+        after({ cursor, columns: [runs.createdAt, runs.id], descending: true }),
+      ),
+    )
     .orderBy(desc(runs.createdAt), desc(runs.id))
-    .limit(limit);
-  return rows.map(runView);
+    .limit(limit + 1);
+  return page({
+    rows,
+    limit,
+    key: ({ run }) => [run.createdAt.toISOString(), run.id],
+    view: runView,
+  });
 }
 
 /** One run with its tasks. @throws AppError `not-found`. */
-export async function readRun(
-  { db }: { db: Database },
-  { id }: { id: string },
-): Promise<RunDetail> {
-  const [found] = await db
-    .select({ run: runs, project: projects.name })
-    .from(runs)
-    .innerJoin(projects, eq(projects.id, runs.projectId))
-    .where(and(eq(runs.id, id)));
+export async function readRun(ctx: Pick<Ctx, "db">, { id }: { id: string }): Promise<RunDetail> {
+  const [found] = await select(ctx).where(eq(runs.id, id));
   if (!found) throw new AppError("not-found", "there is no such run");
-  const rows = await db
+  const rows = await ctx.db
     .select({ task: tasks, host: hosts.name })
     .from(tasks)
     .innerJoin(hosts, eq(hosts.id, tasks.hostId))

@@ -1,8 +1,10 @@
-import { and, asc, eq, lt, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gte, lt } from "drizzle-orm";
+import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
-import type { Task } from "../../../protocol/project.ts";
-import type { Database } from "../connect.ts";
-import { attempts, hosts, logChunks, projects, tasks } from "../schema.ts";
+import type { Task, TaskDetail, tasksQuerySchema } from "../../../protocol/run.ts";
+import type { Ctx } from "../../context.ts";
+import { attempts, hosts, projects, tasks } from "../schema.ts";
+import { after, page } from "./page.ts";
 
 /** A task as operators see it. */
 export function taskView({
@@ -21,6 +23,7 @@ export function taskView({
     host,
     role: task.role,
     state: task.state,
+    cancelRequested: task.cancelRequestedAt !== null,
     attempt: task.attempt,
     maxAttempts: task.maxAttempts,
     progress: task.progress,
@@ -31,16 +34,45 @@ export function taskView({
   };
 }
 
-/** One task with all its attempts. @throws AppError `not-found`. */
-export async function readTask({ db }: { db: Database }, { id }: { id: string }) {
-  const [found] = await db
+const select = ({ db }: Pick<Ctx, "db">) =>
+  db
     .select({ task: tasks, host: hosts.name, project: projects.name })
     .from(tasks)
     .innerJoin(hosts, eq(hosts.id, tasks.hostId))
-    .innerJoin(projects, eq(projects.id, tasks.projectId))
-    .where(eq(tasks.id, id));
+    .innerJoin(projects, eq(projects.id, tasks.projectId));
+
+/** A page of tasks, newest first. */
+export async function readTasks(
+  ctx: Pick<Ctx, "db">,
+  { project, host, run, state, since, until, limit, cursor }: z.output<typeof tasksQuerySchema>,
+) {
+  const rows = await select(ctx)
+    .where(
+      and(
+        project === undefined ? undefined : eq(projects.name, project),
+        host === undefined ? undefined : eq(hosts.name, host),
+        run === undefined ? undefined : eq(tasks.runId, run),
+        state === undefined ? undefined : eq(tasks.state, state),
+        since === undefined ? undefined : gte(tasks.queuedAt, new Date(since)),
+        until === undefined ? undefined : lt(tasks.queuedAt, new Date(until)),
+        after({ cursor, columns: [tasks.queuedAt, tasks.id], descending: true }),
+      ),
+    )
+    .orderBy(desc(tasks.queuedAt), desc(tasks.id))
+    .limit(limit + 1);
+  return page({
+    rows,
+    limit,
+    key: ({ task }) => [task.queuedAt.toISOString(), task.id],
+    view: taskView,
+  });
+}
+
+/** One task with all its attempts. @throws AppError `not-found`. */
+export async function readTask(ctx: Pick<Ctx, "db">, { id }: { id: string }): Promise<TaskDetail> {
+  const [found] = await select(ctx).where(eq(tasks.id, id));
   if (!found) throw new AppError("not-found", "there is no such task");
-  const rows = await db
+  const rows = await ctx.db
     .select()
     .from(attempts)
     .where(eq(attempts.taskId, id))
@@ -55,49 +87,4 @@ export async function readTask({ db }: { db: Database }, { id }: { id: string })
       finishedAt: finishedAt?.toISOString() ?? null,
     })),
   };
-}
-
-/** Bytes of log that one attempt may leave here. */
-const maxLogBytes = 8 * 1024 * 1024;
-
-/** Keeps one piece of an attempt's log; the same piece again changes nothing. @throws AppError `body-too-large`, `not-found`. */
-export async function keepLogChunk(
-  { db }: { db: Database },
-  chunk: { taskId: string; attempt: number; position: number; bytes: Buffer },
-): Promise<void> {
-  if (chunk.position + chunk.bytes.length > maxLogBytes) {
-    throw new AppError("body-too-large", `the log of one attempt may have ${maxLogBytes} bytes`);
-  }
-  await db.transaction(async (tx) => {
-    const [attempt] = await tx
-      .select({ attempt: attempts.attempt })
-      .from(attempts)
-      .where(and(eq(attempts.taskId, chunk.taskId), eq(attempts.attempt, chunk.attempt)));
-    if (!attempt) throw new AppError("not-found", "there is no such attempt");
-    await tx.insert(logChunks).values(chunk).onConflictDoNothing();
-  });
-}
-
-/** The whole log of one attempt; the latest where none is named. @throws AppError `not-found`. */
-export async function readLog(
-  { db }: { db: Database },
-  { taskId, attempt }: { taskId: string; attempt: number | undefined },
-): Promise<Buffer> {
-  const [task] = await db
-    .select({ attempt: tasks.attempt })
-    .from(tasks)
-    .where(eq(tasks.id, taskId));
-  if (!task) throw new AppError("not-found", "there is no such task");
-  const chunks = await db
-    .select({ position: logChunks.position, bytes: logChunks.bytes })
-    .from(logChunks)
-    .where(
-      and(
-        eq(logChunks.taskId, taskId),
-        eq(logChunks.attempt, attempt ?? task.attempt),
-        lt(logChunks.position, sql`${maxLogBytes}::bigint`),
-      ),
-    )
-    .orderBy(asc(logChunks.position));
-  return Buffer.concat(chunks.map(({ bytes }) => bytes));
 }

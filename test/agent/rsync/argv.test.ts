@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { buildArgv } from "../../../agent/rsync/argv.ts";
 import { rsyncOptionsSchema, sourceSchema } from "../../../protocol/rsync.ts";
-import { syncSpec } from "../../helpers/rsync.ts";
+import { pullOf, syncSpec } from "../../helpers/rsync.ts";
 
 const text = fc.string({ unit: "binary", maxLength: 30 });
 const nasty = fc.oneof(
@@ -47,7 +47,7 @@ test("whatever passes the schemas, only known options stand before -- and two op
         if (!checked.success || !options.success) return;
         built += 1;
         const argv = buildArgv({
-          sync: syncSpec({ port: 1, source: checked.data, options: options.data }),
+          pull: { ...pullOf(syncSpec({ port: 1 })), source: checked.data, options: options.data },
           destination: "/srv/mirror/debian",
           maxDelete,
         });
@@ -77,7 +77,7 @@ test("whatever passes the schemas, only known options stand before -- and two op
 test("without delete there is neither --delete nor a limit of deletions", () => {
   const options = rsyncOptionsSchema.parse({ delete: false });
   const argv = buildArgv({
-    sync: syncSpec({ port: 1, options }),
+    pull: pullOf(syncSpec({ port: 1, options })),
     destination: "/srv/x",
     maxDelete: 0,
   });

@@ -17,8 +17,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { compareTrees } from "../../../demo/compare.ts";
 import { syncTree, whyHeld } from "../../../agent/rsync/sync.ts";
-import type { SyncSpec } from "../../../protocol/order.ts";
-import { startSource, syncSpec } from "../../helpers/rsync.ts";
+import type { RsyncLimits } from "../../../protocol/rsync.ts";
+import { pullOf, startSource, syncSpec } from "../../helpers/rsync.ts";
 
 type Source = { port: number; destination: string };
 
@@ -28,17 +28,17 @@ async function pull(
     limits = {},
     ...overrides
   }: {
-    limits?: Partial<SyncSpec["limits"]>;
+    limits?: Partial<RsyncLimits>;
     password?: string;
     lines?: string[];
     signal?: AbortSignal;
   } = {},
 ) {
-  const sync = syncSpec({ port });
+  const usual = pullOf(syncSpec({ port }));
   return syncTree(
     { rsync: "rsync", stateDir: "/nonexistent" },
     {
-      sync: { ...sync, limits: { ...sync.limits, ...limits } },
+      pull: { ...usual, limits: { ...usual.limits, ...limits } },
       destination,
       password: overrides.password ?? "right-password",
       signal: overrides.signal ?? new AbortController().signal,
@@ -243,7 +243,7 @@ test("rsync that is not installed is said with the cure", async () => {
   const result = await syncTree(
     { rsync: "/nonexistent/rsync", stateDir: "/nonexistent" },
     {
-      sync: syncSpec({ port: 1 }),
+      pull: pullOf(syncSpec({ port: 1 })),
       destination,
       password: null,
       signal: new AbortController().signal,

@@ -147,42 +147,12 @@ test("an enrolment token works once, and not after an hour", async () => {
   });
 });
 
-test("every operator route refuses a request without a token, and an agent's or a task's token", async () => {
-  await createProject(fleet.current);
-  await trigger(fleet.current);
-  const lease = openLease(await fleet.current.master.poll());
-  const routes = [
-    ["GET", "/v1/projects"],
-    ["POST", "/v1/projects"],
-    ["GET", "/v1/projects/debian"],
-    ["POST", "/v1/projects/debian/runs"],
-    ["GET", "/v1/runs"],
-    ["GET", `/v1/runs/${randomUUID()}`],
-    ["GET", `/v1/tasks/${lease.taskId}`],
-    ["GET", `/v1/tasks/${lease.taskId}/log`],
-    ["POST", "/v1/hosts"],
-    ["GET", "/v1/hosts"],
-    ["POST", "/v1/hosts/ftp1/enrolment-tokens"],
-    ["POST", "/v1/hosts/ftp1/revoke"],
-    ["POST", "/v1/tick"],
-  ] as const;
-  for (const [method, route] of routes) {
-    const agentToken = await fleet.current.ftp1.sign({ method, path: route, body: "" });
-    for (const token of ["", lease.token, agentToken, `mfo_${"A".repeat(43)}`]) {
-      expect([
-        route,
-        (await fleet.current.operate(method, route, undefined, token)).status,
-      ]).toEqual([route, 401]);
-    }
-  }
-});
-
 test("a viewer may read, and neither trigger nor invite", async () => {
   const { operate, ctx } = fleet.current;
   await createProject(fleet.current);
-  const viewer = await createOperatorToken(ctx, { name: "viewer", scope: "viewer" });
+  const { token: viewer } = await createOperatorToken(ctx, { name: "viewer", scope: "viewer" });
   expect((await operate("GET", "/v1/projects", undefined, viewer)).status).toBe(200);
-  expect(await operate("POST", "/v1/projects/debian/runs", undefined, viewer)).toMatchObject({
+  expect(await operate("POST", "/v1/projects/debian/sync", undefined, viewer)).toMatchObject({
     status: 403,
     body: { code: "forbidden" },
   });

@@ -21,7 +21,7 @@ test("FTP hosts get their tasks when the master's pull has succeeded, and not be
   await work(fleet.current, { agent: fleet.current.master });
   expect((await readRun(fleet.current, run)).state).toBe("distributing");
   const { sync } = await work(fleet.current, { agent: fleet.current.ftp1 });
-  expect(sync.source).toEqual({
+  expect(sync.steps[0].sources[0].source).toEqual({
     host: "127.0.0.1",
     port: 8873,
     module: "mirror",

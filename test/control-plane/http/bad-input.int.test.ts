@@ -110,7 +110,7 @@ test("what does not exist is not found, whatever its id looks like", async () =>
   ]) {
     expect((await fleet.current.operate("GET", path)).status).toBe(404);
   }
-  expect((await fleet.current.operate("POST", "/v1/projects/none/runs")).status).toBe(404);
+  expect((await fleet.current.operate("POST", "/v1/projects/none/sync")).status).toBe(404);
 });
 
 test("a second project of the same name is a conflict", async () => {

@@ -2,17 +2,19 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { firstRun, latestRun, nextRun } from "../../../control-plane/schedule/next-run.ts";
 
+const plain = { name: "debian", startsAt: null, endsAt: null, splaySeconds: 0, quiet: [] };
+
 function times(
   schedule: string,
   { zone, after, count }: { zone: string; after: string; count: number },
 ): string[] {
   const found: string[] = [];
   for (
-    let at = nextRun({ schedule, zone }, { after: new Date(after) });
+    let at = nextRun({ ...plain, schedule, zone }, { after: new Date(after) });
     at && found.length < count;
   ) {
     found.push(at.toISOString());
-    at = nextRun({ schedule, zone }, { after: at });
+    at = nextRun({ ...plain, schedule, zone }, { after: at });
   }
   return found;
 }
@@ -51,7 +53,7 @@ test.each([
   ["@daily", "UTC", "must have 5 fields"],
   ["0 0 * * *", "Mars/Olympus", "not a known IANA time zone"],
 ])("refuses the schedule %s in zone %s: %s", (schedule, zone, message) => {
-  expect(() => firstRun({ schedule, zone }, { after: new Date() })).toThrow(message);
+  expect(() => firstRun({ ...plain, schedule, zone }, { after: new Date() })).toThrow(message);
 });
 
 test("each next time is later than the one before, whatever the schedule", () => {
@@ -68,7 +70,7 @@ test("each next time is later than the one before, whatever the schedule", () =>
       fc.constantFrom("UTC", "America/New_York", "Australia/Lord_Howe", "Europe/Berlin"),
       fc.date({ min: new Date("2020-01-01"), max: new Date("2035-01-01"), noInvalidDate: true }),
       (minute, hour, zone, after) => {
-        const next = nextRun({ schedule: `${minute} ${hour} * * *`, zone }, { after });
+        const next = nextRun({ ...plain, schedule: `${minute} ${hour} * * *`, zone }, { after });
         expect(next!.getTime()).toBeGreaterThan(after.getTime());
       },
     ),
@@ -82,16 +84,19 @@ test("the latest missed time is the last one that a walk over all of them finds"
       fc.constantFrom("*/7 * * * *", "13 */5 * * *", "*/20 * * * * *", "0 4 * * 1"),
       (minutes, schedule) => {
         const zone = "UTC";
-        const from = nextRun({ schedule, zone }, { after: new Date("2026-05-01T00:00:00Z") })!;
+        const from = nextRun(
+          { ...plain, schedule, zone },
+          { after: new Date("2026-05-01T00:00:00Z") },
+        )!;
         const until = new Date(from.getTime() + minutes * 60_000);
         let expected = from;
         for (
           let at: Date | null = from;
           at && at <= until;
-          at = nextRun({ schedule, zone }, { after: at })
+          at = nextRun({ ...plain, schedule, zone }, { after: at })
         )
           expected = at;
-        expect(latestRun({ schedule, zone }, { from, until })).toEqual(expected);
+        expect(latestRun({ ...plain, schedule, zone }, { from, until })).toEqual(expected);
       },
     ),
     { numRuns: 30 },

@@ -1,0 +1,61 @@
+import { and, asc, eq, gte, lt, sql } from "drizzle-orm";
+import { AppError } from "../../../protocol/errors.ts";
+import type { Ctx } from "../../context.ts";
+import { attempts, logChunks, tasks } from "../schema.ts";
+
+/** Bytes of log that one attempt may leave here. */
+const maxLogBytes = 8 * 1024 * 1024;
+
+/** Keeps one piece of an attempt's log; the same piece again changes nothing. @throws AppError `body-too-large`, `not-found`. */
+export async function keepLogChunk(
+  { db }: Pick<Ctx, "db">,
+  chunk: { taskId: string; attempt: number; position: number; bytes: Buffer },
+): Promise<void> {
+  if (chunk.position + chunk.bytes.length > maxLogBytes) {
+    throw new AppError("body-too-large", `the log of one attempt may have ${maxLogBytes} bytes`);
+  }
+  await db.transaction(async (tx) => {
+    const [attempt] = await tx
+      .select({ attempt: attempts.attempt })
+      .from(attempts)
+      .where(and(eq(attempts.taskId, chunk.taskId), eq(attempts.attempt, chunk.attempt)));
+    if (!attempt) throw new AppError("not-found", "there is no such attempt");
+    await tx.insert(logChunks).values(chunk).onConflictDoNothing();
+  });
+}
+
+/** Which attempt's log is meant, the latest where none is named, and whether more of it may come. @throws AppError `not-found`. */
+export async function findLog(
+  { db }: Pick<Ctx, "db">,
+  { taskId, attempt }: { taskId: string; attempt: number | undefined },
+): Promise<{ attempt: number; ended: boolean }> {
+  const [task] = await db
+    .select({ attempt: tasks.attempt, state: tasks.state })
+    .from(tasks)
+    .where(eq(tasks.id, taskId));
+  if (!task) throw new AppError("not-found", "there is no such task");
+  const wanted = attempt ?? task.attempt;
+  return { attempt: wanted, ended: wanted !== task.attempt || task.state !== "leased" };
+}
+
+/** One attempt's log from a byte on. */
+export async function readLog(
+  { db }: Pick<Ctx, "db">,
+  { taskId, attempt, offset }: { taskId: string; attempt: number; offset: number },
+): Promise<Buffer> {
+  const chunks = await db
+    .select({ position: logChunks.position, bytes: logChunks.bytes })
+    .from(logChunks)
+    .where(
+      and(
+        eq(logChunks.taskId, taskId),
+        eq(logChunks.attempt, attempt),
+        gte(sql`${logChunks.position} + length(${logChunks.bytes})`, offset + 1),
+        lt(logChunks.position, maxLogBytes),
+      ),
+    )
+    .orderBy(asc(logChunks.position));
+  const first = chunks[0];
+  const whole = Buffer.concat(chunks.map(({ bytes }) => bytes));
+  return first ? whole.subarray(Math.max(0, offset - first.position)) : whole;
+}

@@ -1,0 +1,82 @@
+import { and, asc, eq, type SQL, sql } from "drizzle-orm";
+import type { z } from "zod";
+import { AppError } from "../../../protocol/errors.ts";
+import type { Replica, replicasQuerySchema } from "../../../protocol/project.ts";
+import type { Ctx } from "../../context.ts";
+import { hosts, projects, replicas } from "../schema.ts";
+import { after, page } from "./page.ts";
+
+const columns = { replica: replicas, project: projects, host: hosts.name };
+type Row = {
+  replica: typeof replicas.$inferSelect;
+  project: typeof projects.$inferSelect;
+  host: string;
+};
+
+function sourceOf({ replica, project }: Row): string {
+  if (replica.role === "ftp") return "the master";
+  const { upstream, parts } = project;
+  return upstream ?? (parts.map((part) => part.upstream).join(", ") || "hosted here");
+}
+
+function replicaView(row: Row): Replica {
+  const { replica, project, host } = row;
+  return {
+    project: project.name,
+    host,
+    role: replica.role,
+    path: project.path,
+    source: sourceOf(row),
+    generation: replica.generation,
+    behind: Math.max(0, project.generation - replica.generation),
+    syncedAt: replica.syncedAt?.toISOString() ?? null,
+    paused: replica.pausedAt !== null,
+  };
+}
+
+const select = ({ db }: Pick<Ctx, "db">) =>
+  db
+    .select(columns)
+    .from(replicas)
+    .innerJoin(projects, eq(projects.id, replicas.projectId))
+    .innerJoin(hosts, eq(hosts.id, replicas.hostId));
+
+/** Replicas that a condition names, by project; the master's first. */
+export async function readReplicas(
+  ctx: Pick<Ctx, "db">,
+  { where }: { where: SQL },
+): Promise<Replica[]> {
+  const rows = await select(ctx)
+    .where(where)
+    .orderBy(asc(projects.name), sql`${replicas.role} = 'ftp'`, asc(hosts.name));
+  return rows.map(replicaView);
+}
+
+/** A page of replicas, by project and host. */
+export async function readReplicaPage(
+  ctx: Pick<Ctx, "db">,
+  { project, host, limit, cursor }: z.output<typeof replicasQuerySchema>,
+) {
+  const rows = await select(ctx)
+    .where(
+      and(
+        project === undefined ? undefined : eq(projects.name, project),
+        host === undefined ? undefined : eq(hosts.name, host),
+        after({ cursor, columns: [projects.name, hosts.name], descending: false }),
+      ),
+    )
+    .orderBy(asc(projects.name), asc(hosts.name))
+    .limit(limit + 1);
+  return page({ rows, limit, key: (row) => [row.project.name, row.host], view: replicaView });
+}
+
+/** One replica and what it belongs to. @throws AppError `not-found`. */
+export async function readReplica(
+  ctx: Pick<Ctx, "db">,
+  { project, host }: { project: string; host: string },
+): Promise<{ view: Replica; row: Row }> {
+  const [row] = await select(ctx).where(and(eq(projects.name, project), eq(hosts.name, host)));
+  if (!row)
+    throw new AppError("not-found", "there is no such project, or that host does not carry it");
+  return { view: replicaView(row), row };
+}

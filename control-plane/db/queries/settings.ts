@@ -1,0 +1,75 @@
+import { sql } from "drizzle-orm";
+import type { Settings, Status } from "../../../protocol/settings.ts";
+import type { RunState } from "../../../protocol/states.ts";
+import type { Ctx } from "../../context.ts";
+import { fleet } from "../schema.ts";
+
+type Values = Partial<typeof fleet.$inferInsert>;
+
+/** The settings of the whole fleet. */
+export async function readSettings({ db }: Pick<Ctx, "db">): Promise<Settings> {
+  const [row] = await db.select().from(fleet);
+  const { pausedAt, pauseReason, upstreamParallel, upstreamParallelOf } = row!;
+  return {
+    upstreamParallel,
+    upstreamParallelOf,
+    paused: pausedAt && { at: pausedAt.toISOString(), reason: pauseReason },
+  };
+}
+
+/** Changes settings; the row is locked until the transaction ends. */
+export async function updateSettings(
+  { db }: Pick<Ctx, "db">,
+  change: (settings: Settings) => Values,
+): Promise<void> {
+  await db.select({ single: fleet.single }).from(fleet).for("update");
+  const values = change(await readSettings({ db }));
+  if (Object.keys(values).length > 0) await db.update(fleet).set(values);
+}
+
+/** Hosts whose agent polled within this many seconds are in contact. */
+const contactSeconds = 90;
+
+/** What an operator wants to know first; times by the database's clock. */
+export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> {
+  const { paused } = await readSettings(ctx);
+  const now = ctx.now();
+  const [counts] = await ctx.db.execute<{
+    enrolled: number;
+    in_contact: number;
+    drained: number;
+    projects: number;
+    paused: number;
+    queued: number;
+    leased: number;
+  }>(sql`
+    select
+      (select count(*)::int from hosts where signing_key is not null and revoked_at is null) enrolled,
+      (select count(*)::int from hosts where revoked_at is null
+        and last_seen_at > ${now} - ${contactSeconds} * interval '1 second') in_contact,
+      (select count(*)::int from hosts where drained_at is not null) drained,
+      (select count(*)::int from projects) projects,
+      (select count(*)::int from projects where paused_at is not null) paused,
+      (select count(*)::int from tasks where state = 'queued') queued,
+      (select count(*)::int from tasks where state = 'leased') leased`);
+  const runs = await ctx.db.execute<{ state: RunState; runs: number }>(sql`
+    select state, count(*)::int runs from runs
+    where created_at > ${now} - interval '1 day' group by state`);
+  const behind = await ctx.db.execute<{ project: string; host: string; generations: number }>(sql`
+    select p.name project, h.name host, (p.generation - r.generation)::int generations
+    from replicas r join projects p on p.id = r.project_id join hosts h on h.id = r.host_id
+    where r.generation < p.generation order by p.name, h.name limit 100`);
+  return {
+    paused,
+    hosts: {
+      enrolled: counts!.enrolled,
+      inContact: counts!.in_contact,
+      drained: counts!.drained,
+    },
+    projects: { all: counts!.projects, paused: counts!.paused },
+    runs: Object.fromEntries(runs.map((row) => [row.state, row.runs])),
+    queuedTasks: counts!.queued,
+    runningTasks: counts!.leased,
+    behind: [...behind],
+  };
+}

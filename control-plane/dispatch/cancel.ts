@@ -1,0 +1,91 @@
+import { and, eq, inArray, sql } from "drizzle-orm";
+import { AppError } from "../../protocol/errors.ts";
+import type { Ctx } from "../context.ts";
+import { lockProject } from "../db/queries/projects.ts";
+import { projects, runs, tasks } from "../db/schema.ts";
+import { closeRunIfDone } from "./close-run.ts";
+import { startQueuedRun } from "./start-run.ts";
+
+const finishedStates = new Set(["succeeded", "failed", "cancelled", "skipped"]);
+
+/** Cancels what waits, and asks for the end of what runs. Answers the runs concerned. */
+async function cancelTasks(ctx: Ctx, { where }: { where: ReturnType<typeof and> }) {
+  const now = sql`${ctx.now()}`;
+  const waiting = await ctx.db
+    .update(tasks)
+    .set({ state: "cancelled", finishedAt: now })
+    .where(and(where, eq(tasks.state, "queued")))
+    .returning({ runId: tasks.runId });
+  const leased = await ctx.db
+    .update(tasks)
+    .set({ cancelRequestedAt: now })
+    .where(and(where, eq(tasks.state, "leased")))
+    .returning({ runId: tasks.runId });
+  return [...new Set([...waiting, ...leased].map(({ runId }) => runId))];
+}
+
+/** Cancels the waiting tasks of some hosts, for a project whose row the caller holds. */
+export async function cancelWaiting(
+  ctx: Ctx,
+  { projectId, hostIds, reason }: { projectId: string; hostIds: string[]; reason: string },
+): Promise<void> {
+  if (hostIds.length === 0) return;
+  const runIds = await cancelTasks(ctx, {
+    where: and(eq(tasks.projectId, projectId), inArray(tasks.hostId, hostIds)),
+  });
+  for (const runId of runIds) await closeRunIfDone(ctx, { runId, reason });
+}
+
+/**
+ * Cancels a run: what waits at once, what runs when its agent says so.
+ * @throws AppError `not-found`, `conflict` for one that has ended.
+ */
+export async function cancelRun(ctx: Ctx, { id }: { id: string }): Promise<void> {
+  const [found] = await ctx.db.select().from(runs).where(eq(runs.id, id));
+  if (!found) throw new AppError("not-found", "there is no such run");
+  const project = await lockProject(ctx.db, { where: eq(projects.id, found.projectId) });
+  const [run] = await ctx.db.select().from(runs).where(eq(runs.id, id)).for("update");
+  if (finishedStates.has(run!.state))
+    throw new AppError("conflict", `the run has ended already: it is ${run!.state}`);
+  const reason = "cancelled by an operator";
+  if (run!.state === "queued") {
+    await ctx.db
+      .update(runs)
+      .set({ state: "cancelled", reason, finishedAt: sql`${ctx.now()}` })
+      .where(and(eq(runs.id, id), eq(runs.state, "queued")));
+    return;
+  }
+  await cancelTasks(ctx, { where: eq(tasks.runId, id) });
+  const closed = await closeRunIfDone(ctx, { runId: id, reason });
+  if (closed) await startQueuedRun(ctx, { project });
+}
+
+/** Cancels one task. @throws AppError `not-found`, `conflict` for one that has ended. */
+export async function cancelTask(ctx: Ctx, { id }: { id: string }): Promise<void> {
+  const [found] = await ctx.db.select().from(tasks).where(eq(tasks.id, id));
+  if (!found) throw new AppError("not-found", "there is no such task");
+  const project = await lockProject(ctx.db, { where: eq(projects.id, found.projectId) });
+  const runIds = await cancelTasks(ctx, { where: eq(tasks.id, id) });
+  const [runId] = runIds;
+  if (runId === undefined)
+    throw new AppError("conflict", `the task has ended already: it is ${found.state}`);
+  const closed = await closeRunIfDone(ctx, { runId, reason: "cancelled by an operator" });
+  if (closed && found.role === "master") await startQueuedRun(ctx, { project });
+}
+
+/** Asks for the end of everything that runs, and cancels what waits; for emergencies. */
+export async function cancelEverything(ctx: Ctx): Promise<void> {
+  const active = await ctx.db
+    .select({ id: runs.id })
+    .from(runs)
+    .innerJoin(projects, eq(projects.id, runs.projectId))
+    .where(inArray(runs.state, ["queued", "running", "distributing"]))
+    // By name, as everybody who locks several projects does; what waits first, lest it start.
+    .orderBy(projects.name, sql`${runs.state} <> 'queued'`);
+  for (const { id } of active) {
+    // One may have ended between the listing and now: that is what was wanted.
+    await cancelRun(ctx, { id }).catch((error: unknown) => {
+      if (!(error instanceof AppError) || error.code !== "conflict") throw error;
+    });
+  }
+}

@@ -1,0 +1,119 @@
+import { and, eq, inArray, sql } from "drizzle-orm";
+import { AppError } from "../../protocol/errors.ts";
+import type { Trigger } from "../../protocol/run.ts";
+import type { Ctx } from "../context.ts";
+import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
+import { projects, replicas, runs, tasks } from "../db/schema.ts";
+import { addTasks, hostsBehind } from "./fan-out.ts";
+import { triggerRun } from "./start-run.ts";
+
+/** A run that begins with the FTP hosts: they pull what the master has. The caller holds the project's row. */
+async function distributeTo(
+  ctx: Ctx,
+  { project, hostIds, trigger }: { project: ProjectRow; hostIds: string[]; trigger: Trigger },
+): Promise<string> {
+  const now = sql`${ctx.now()}`;
+  const [run] = await ctx.db
+    .insert(runs)
+    .values({
+      projectId: project.id,
+      trigger,
+      state: "distributing",
+      scheduledFor: now,
+      generation: project.generation,
+      startedAt: now,
+      createdAt: now,
+    })
+    .returning();
+  await addTasks(ctx, { project, run: run!, hostIds });
+  return run!.id;
+}
+
+/** Brings the FTP hosts that are behind up to the published generation, unless they wait for it anyway. */
+export async function catchUp(ctx: Ctx, { project }: { project: ProjectRow }): Promise<void> {
+  if (project.generation === 0 || project.pausedAt) return;
+  const [running] = await ctx.db
+    .select({ id: runs.id })
+    .from(runs)
+    .where(and(eq(runs.projectId, project.id), inArray(runs.state, ["running", "queued"])));
+  // What pulls now will distribute to all of them.
+  if (running) return;
+  const behind = await hostsBehind(ctx, project);
+  const busy = await ctx.db
+    .select({ hostId: tasks.hostId })
+    .from(tasks)
+    .where(and(eq(tasks.projectId, project.id), inArray(tasks.state, ["queued", "leased"])));
+  const hostIds = behind.filter((id) => !busy.some(({ hostId }) => hostId === id));
+  if (hostIds.length > 0) await distributeTo(ctx, { project, hostIds, trigger: "resync" });
+}
+
+async function lastMasterState(ctx: Ctx, { runId }: { runId: string }) {
+  const rows = await ctx.db.select().from(tasks).where(eq(tasks.runId, runId));
+  return { master: rows.find(({ role }) => role === "master"), rows };
+}
+
+/** Pulls a replica's project anew: through the upstream for the master's, from the master for another. Answers the run. */
+export async function resyncReplica(
+  ctx: Ctx,
+  { project: name, hostId, role }: { project: string; hostId: string; role: "master" | "ftp" },
+): Promise<string> {
+  const project = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  if (role === "master")
+    return (await triggerRun(ctx, { project: name, trigger: "resync", approvedDeletions: null }))
+      .id;
+  if (project.generation === 0)
+    throw new AppError("conflict", "the master has nothing yet: sync the project first");
+  await ctx.db
+    .update(replicas)
+    .set({ generation: 0 })
+    .where(and(eq(replicas.projectId, project.id), eq(replicas.hostId, hostId)));
+  return distributeTo(ctx, { project, hostIds: [hostId], trigger: "resync" });
+}
+
+/**
+ * Tries again what failed or was cancelled in a run: the whole run where the pull did not succeed, else
+ * the hosts that did not. Answers the new run. @throws AppError `not-found`, `conflict`.
+ */
+export async function retryRun(
+  ctx: Ctx,
+  { id, onlyTask }: { id: string; onlyTask?: string | undefined },
+): Promise<string> {
+  const [found] = await ctx.db
+    .select({ run: runs, name: projects.name })
+    .from(runs)
+    .innerJoin(projects, eq(projects.id, runs.projectId))
+    .where(eq(runs.id, id));
+  if (!found) throw new AppError("not-found", "there is no such run");
+  const project = await lockProject(ctx.db, { where: eq(projects.id, found.run.projectId) });
+  const { master, rows } = await lastMasterState(ctx, { runId: id });
+  const again = rows.filter(
+    (task) =>
+      (task.state === "failed" || task.state === "cancelled") &&
+      (onlyTask === undefined || task.id === onlyTask),
+  );
+  if (again.length === 0 && found.run.state !== "skipped" && found.run.state !== "cancelled")
+    throw new AppError("conflict", "nothing in it has failed or was cancelled");
+  if (again.length === 0 || (master && again.includes(master))) {
+    const approvedDeletions = found.run.approvedDeletions;
+    return (await triggerRun(ctx, { project: found.name, trigger: "retry", approvedDeletions })).id;
+  }
+  if (project.pausedAt)
+    throw new AppError("conflict", `project ${project.name} is paused: resume it first`);
+  return distributeTo(ctx, {
+    project,
+    hostIds: again.map(({ hostId }) => hostId),
+    trigger: "retry",
+  });
+}
+
+/** Tries one failed or cancelled task again, in a new run. @throws AppError `not-found`, `conflict`. */
+export async function retryTask(ctx: Ctx, { id }: { id: string }): Promise<string> {
+  const [task] = await ctx.db.select().from(tasks).where(eq(tasks.id, id));
+  if (!task) throw new AppError("not-found", "there is no such task");
+  if (task.state !== "failed" && task.state !== "cancelled")
+    throw new AppError(
+      "conflict",
+      `the task has neither failed nor was it cancelled: it is ${task.state}`,
+    );
+  return retryRun(ctx, { id: task.runId, onlyTask: id });
+}

@@ -1,0 +1,77 @@
+import { and, asc, eq, inArray, type SQL } from "drizzle-orm";
+import type { z } from "zod";
+import { AppError, parse } from "../../protocol/errors.ts";
+import type { Host, hostPatchSchema } from "../../protocol/host.ts";
+import { labelsSchema } from "../../protocol/project.ts";
+import type { Ctx } from "../context.ts";
+import { lockHost, masterIds, readHost, updateHost } from "../db/queries/hosts.ts";
+import { projects, replicas } from "../db/schema.ts";
+import { cancelWaiting } from "../dispatch/cancel.ts";
+import { notifyHost } from "../dispatch/wake.ts";
+import { placeAll } from "./placement.ts";
+
+type Change = { before: Host; after: Host };
+
+function mergedLabels(
+  current: Record<string, string>,
+  patch: Record<string, string | null> = {},
+): Record<string, string> {
+  const merged = Object.entries({ ...current, ...patch }).filter(([, value]) => value !== null);
+  return parse(labelsSchema, Object.fromEntries(merged), "labels");
+}
+
+/** Changes a host; other labels may make it carry other projects. @throws AppError `not-found`, `invalid-input`. */
+export async function patchHost(
+  ctx: Ctx,
+  { name, patch }: { name: string; patch: z.output<typeof hostPatchSchema> },
+): Promise<Change> {
+  const { id, roles, labels } = await lockHost(ctx, { name });
+  const before = await readHost(ctx, { name });
+  const { addresses, parallel } = patch;
+  if (roles.includes("master") && addresses?.[0]?.includes("/")) {
+    const message = "of a master must begin with an IP address or a DNS name, not a range";
+    throw new AppError("invalid-input", `addresses ${message}`, {
+      fields: [{ field: "addresses.0", message }],
+    });
+  }
+  await updateHost(ctx, {
+    id,
+    values: {
+      labels: mergedLabels(labels, patch.labels),
+      ...(addresses && { addresses }),
+      ...(parallel !== undefined && { parallel }),
+    },
+  });
+  if (patch.labels) await placeAll(ctx);
+  for (const hostId of [id, ...(await masterIds(ctx))]) await notifyHost(ctx, { hostId });
+  return { before, after: await readHost(ctx, { name }) };
+}
+
+/** Ends an agent's authority, and what waits for it. @throws AppError `not-found`. */
+export async function revokeHost(
+  ctx: Ctx,
+  { name, at }: { name: string; at: SQL },
+): Promise<Change> {
+  const { id } = await lockHost(ctx, { name });
+  const before = await readHost(ctx, { name });
+  await updateHost(ctx, { id, values: { revokedAt: at as unknown as Date } });
+  const carried = await ctx.db
+    .select({ projectId: projects.id })
+    .from(projects)
+    .where(
+      inArray(
+        projects.id,
+        ctx.db
+          .select({ id: replicas.projectId })
+          .from(replicas)
+          .where(and(eq(replicas.hostId, id), eq(replicas.role, "ftp"))),
+      ),
+    )
+    .orderBy(asc(projects.name))
+    .for("update");
+  for (const { projectId } of carried)
+    await cancelWaiting(ctx, { projectId, hostIds: [id], reason: `host ${name} was revoked` });
+  // Masters stop admitting it, and its own held poll ends.
+  for (const hostId of [...(await masterIds(ctx)), id]) await notifyHost(ctx, { hostId });
+  return { before, after: await readHost(ctx, { name }) };
+}

@@ -1,0 +1,228 @@
+import { and, eq, ne, sql } from "drizzle-orm";
+import type { z } from "zod";
+import { AppError, parse } from "../../protocol/errors.ts";
+import {
+  type Project,
+  type ProjectInput,
+  projectCreateSchema,
+  projectReplaceSchema,
+} from "../../protocol/project.ts";
+import { decryptAtRest, encryptAtRest } from "../auth/at-rest.ts";
+import type { Ctx } from "../context.ts";
+import { lockProject, type ProjectRow, readProject } from "../db/queries/projects.ts";
+import { projects, replicas, tasks } from "../db/schema.ts";
+import { checkProject, firstHostOf, loginHostOf } from "./check-project.ts";
+import { chooseMaster, placeReplicas } from "./placement.ts";
+
+type Definition = z.output<typeof projectReplaceSchema>;
+
+const invalid = (field: string, message: string) =>
+  new AppError("invalid-input", `${field} ${message}`, { fields: [{ field, message }] });
+
+/** Refuses a path that lies within another project's: one's deletions would be the other's loss. */
+async function checkPath({ db }: Ctx, { path, name }: { path: string; name: string }) {
+  const [overlapping] = await db
+    .select({ name: projects.name, path: projects.path })
+    .from(projects)
+    .where(
+      and(
+        ne(projects.name, name),
+        sql`(starts_with(${projects.path} || '/', ${`${path}/`}) or starts_with(${`${path}/`}, ${projects.path} || '/'))`,
+      ),
+    )
+    .limit(1);
+  if (overlapping)
+    throw invalid(
+      "path",
+      `"${path}" overlaps with "${overlapping.path}" of project ${overlapping.name}: choose another`,
+    );
+}
+
+/** Columns of a login: the password encrypted; one that is not given stays, for the same host only. */
+async function loginColumns(
+  ctx: Ctx,
+  { input, stored }: { input: ProjectInput; stored: ProjectRow | null },
+) {
+  if (input.login === null) return { loginUser: null, loginHost: null, loginPassword: null };
+  const { user, password } = input.login;
+  const host = loginHostOf(input)!;
+  if (password !== undefined) {
+    const loginPassword = await encryptAtRest(ctx.secrets, {
+      secret: password,
+      owner: `project ${input.name}`,
+    });
+    return { loginUser: user, loginHost: host, loginPassword };
+  }
+  if (stored?.loginPassword && stored.loginHost === host && stored.name === input.name)
+    return { loginUser: user, loginHost: host, loginPassword: stored.loginPassword };
+  throw invalid(
+    "login.password",
+    stored?.loginPassword
+      ? `must be given again: the one that is stored is for ${stored.loginHost}, not for ${host}`
+      : "is missing",
+  );
+}
+
+/** The upstream's password that is stored; null where there is none. */
+export async function readPassword(ctx: Ctx, { name }: { name: string }): Promise<string | null> {
+  const [row] = await ctx.db
+    .select({ encrypted: projects.loginPassword })
+    .from(projects)
+    .where(eq(projects.name, name));
+  if (!row?.encrypted) return null;
+  return decryptAtRest(ctx.secrets, { encrypted: row.encrypted, owner: `project ${name}` });
+}
+
+async function columnsOf(
+  ctx: Ctx,
+  { input, stored }: { input: ProjectInput; stored: ProjectRow | null },
+) {
+  const { login: _login, master: _master, path = input.name, ...fields } = input;
+  return {
+    ...fields,
+    path,
+    upstreamHost: firstHostOf(input),
+    ...checkProject(input),
+    ...(await loginColumns(ctx, { input, stored })),
+  };
+}
+
+/** Two definitions at once must not both find their path free. Comes before any row's lock. */
+async function lockPaths({ db }: Ctx): Promise<void> {
+  await db.execute(sql`select pg_advisory_xact_lock(hashtext('mirrorfleet project paths'))`);
+}
+
+/** Makes a project and its replicas. @throws AppError `conflict`, `invalid-input`. */
+export async function createProject(
+  ctx: Ctx,
+  { input }: { input: ProjectInput },
+): Promise<Project> {
+  await lockPaths(ctx);
+  const [existing] = await ctx.db
+    .select({ id: projects.id })
+    .from(projects)
+    .where(eq(projects.name, input.name));
+  if (existing) throw new AppError("conflict", `there is a project "${input.name}" already`);
+  const values = await columnsOf(ctx, { input, stored: null });
+  await checkPath(ctx, values);
+  const master = await chooseMaster(ctx, { name: input.master });
+  const [project] = await ctx.db.insert(projects).values(values).returning();
+  await placeReplicas(ctx, { project: project!, masterId: master.id });
+  return readProject(ctx, input);
+}
+
+/** The part of a project that its administrator says, as a body of PUT has it. */
+export function definitionOf(project: Project): Record<string, unknown> {
+  const known = Object.keys(projectReplaceSchema.shape);
+  const fields = Object.fromEntries(
+    Object.entries(project).filter(([name]) => known.includes(name)),
+  );
+  const login = project.login && { user: project.login.user, host: project.login.host };
+  return { ...fields, login };
+}
+
+function checkVersion(project: ProjectRow, { ifMatch }: { ifMatch: number | null }): void {
+  if (ifMatch !== null && ifMatch !== project.version)
+    throw new AppError(
+      "precondition-failed",
+      `the project has changed: it is at version ${project.version}, not ${ifMatch}; read it again`,
+    );
+}
+
+/**
+ * Gives a project another definition. Where its path changes, the tree is pulled anew, and the old one
+ * stays until somebody removes it. @throws AppError `not-found`, `precondition-failed`, `invalid-input`.
+ */
+export async function replaceProject(
+  ctx: Ctx,
+  { name, ifMatch, definition }: { name: string; ifMatch: number | null; definition: Definition },
+): Promise<{ before: Project; after: Project }> {
+  await lockPaths(ctx);
+  const stored = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  checkVersion(stored, { ifMatch });
+  const before = await readProject(ctx, { name });
+  const values = await columnsOf(ctx, { input: { ...definition, name }, stored });
+  await checkPath(ctx, values);
+  const [project] = await ctx.db
+    .update(projects)
+    .set({
+      ...values,
+      nextRunAt: stored.pausedAt ? null : values.nextRunAt,
+      version: sql`${projects.version} + 1`,
+    })
+    .where(eq(projects.id, stored.id))
+    .returning();
+  if (values.path !== stored.path)
+    await ctx.db
+      .update(replicas)
+      .set({ generation: 0, syncedAt: null })
+      .where(eq(replicas.projectId, stored.id));
+  const [master] = await ctx.db
+    .select({ hostId: replicas.hostId })
+    .from(replicas)
+    .where(and(eq(replicas.projectId, stored.id), eq(replicas.role, "master")));
+  await placeReplicas(ctx, { project: project!, masterId: master!.hostId });
+  return { before, after: await readProject(ctx, { name }) };
+}
+
+/** Applies a JSON merge patch (RFC 7396). */
+function merge(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
+  const merged = new Map(
+    typeof target === "object" && target !== null && !Array.isArray(target)
+      ? Object.entries(target)
+      : [],
+  );
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) merged.delete(key);
+    else merged.set(key, merge(merged.get(key), value));
+  }
+  return Object.fromEntries(merged);
+}
+
+/** Changes some fields of a project. @throws AppError as `replaceProject`. */
+export async function patchProject(
+  ctx: Ctx,
+  { name, ifMatch, patch }: { name: string; ifMatch: number | null; patch: unknown },
+): Promise<{ before: Project; after: Project }> {
+  await lockPaths(ctx);
+  const merged = merge(definitionOf(await readProject(ctx, { name })), patch);
+  const definition = parse(projectReplaceSchema, merged, "the project");
+  return replaceProject(ctx, { name, ifMatch, definition });
+}
+
+/** Makes a project like another; a login is not copied. @throws AppError `not-found`, `conflict`, `invalid-input`. */
+export async function cloneProject(
+  ctx: Ctx,
+  { name, changes }: { name: string; changes: { name: string } },
+): Promise<Project> {
+  const source = await readProject(ctx, { name });
+  const master = source.replicas.find(({ role }) => role === "master")!.host;
+  const { path: _path, login: _login, ...definition } = definitionOf(source);
+  const input = parse(projectCreateSchema, merge({ ...definition, master }, changes), "the clone");
+  return createProject(ctx, { input });
+}
+
+/**
+ * Removes a project with its runs; its files stay on the hosts.
+ * @throws AppError `not-found`, `precondition-failed`, `conflict` while a host works on it.
+ */
+export async function removeProject(
+  ctx: Ctx,
+  { name, ifMatch }: { name: string; ifMatch: number | null },
+): Promise<Project> {
+  const stored = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  checkVersion(stored, { ifMatch });
+  const before = await readProject(ctx, { name });
+  const leased = await ctx.db
+    .select({ id: tasks.id })
+    .from(tasks)
+    .where(and(eq(tasks.projectId, stored.id), eq(tasks.state, "leased")));
+  if (leased.length > 0)
+    throw new AppError(
+      "conflict",
+      `${leased.length} tasks of the project are running: pause it, cancel its run, and try again`,
+    );
+  await ctx.db.delete(projects).where(eq(projects.id, stored.id));
+  return before;
+}

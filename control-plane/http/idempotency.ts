@@ -1,0 +1,53 @@
+import { createHash } from "node:crypto";
+import type { Context } from "hono";
+import { AppError } from "../../protocol/errors.ts";
+import type { Actor } from "../auth/operator-tokens.ts";
+import type { Ctx } from "../context.ts";
+import { claimAnswer, keepAnswer } from "../db/queries/idempotent-answers.ts";
+
+type Answer = { status: number; text: string; headers: Record<string, string> };
+type Done = { answer: Answer; afterCommit?: (() => Promise<Answer>) | undefined };
+
+function keyOf(c: Context): string | undefined {
+  const key = c.req.header("idempotency-key");
+  if (key !== undefined && !/^[\x21-\x7e]{1,200}$/.test(key))
+    throw new AppError(
+      "invalid-input",
+      "Idempotency-Key must be 1 to 200 printable characters without spaces",
+      { fields: [{ field: "Idempotency-Key", message: "must be 1 to 200 printable characters" }] },
+    );
+  return key;
+}
+
+async function fingerprint(c: Context): Promise<Buffer> {
+  const { pathname, search } = new URL(c.req.url);
+  return createHash("sha256")
+    .update(`${c.req.method} ${pathname}${search}\n`)
+    .update(await c.req.text())
+    .digest();
+}
+
+/**
+ * Does a change in one transaction. With an `Idempotency-Key`, the same request sent again within a day
+ * gets the first answer and changes nothing; two at once wait for each other.
+ * @throws AppError `conflict` where the key came with another request.
+ */
+export async function answerOnce(
+  ctx: Ctx,
+  c: Context,
+  { actor }: { actor: Actor },
+  change: (inner: Ctx) => Promise<Done>,
+): Promise<Answer> {
+  const key = keyOf(c);
+  const request = key === undefined ? undefined : await fingerprint(c);
+  const done = await ctx.db.transaction(async (tx): Promise<Done> => {
+    const inner = { ...ctx, db: tx };
+    if (key === undefined || request === undefined) return change(inner);
+    const kept = await claimAnswer(inner, { actor: actor.id, key, request });
+    if (kept) return { answer: { ...kept, headers: { "content-type": "application/json" } } };
+    const result = await change(inner);
+    await keepAnswer(inner, { actor: actor.id, key, ...result.answer });
+    return result;
+  });
+  return done.afterCommit ? done.afterCommit() : done.answer;
+}

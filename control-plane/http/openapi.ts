@@ -1,0 +1,207 @@
+import { z } from "zod";
+import { type ErrorCode, problemSchema, statusByCode } from "../../protocol/errors.ts";
+import type { Declaration, Operation } from "./operation.ts";
+
+type Schema = Record<string, unknown>;
+
+/** JSON Schema 2020-12, which OpenAPI 3.1 uses as it is. */
+function jsonSchema(schema: z.ZodType, io: "input" | "output"): Schema {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
+  return rest;
+}
+
+const methodsWithKey = new Set(["POST", "PUT", "PATCH", "DELETE"]);
+
+const ifMatch = {
+  name: "If-Match",
+  in: "header",
+  description: "ETag that the client has seen: refused when it has changed since",
+  schema: { type: "string" },
+  example: '"3"',
+};
+const idempotencyKey = {
+  name: "Idempotency-Key",
+  in: "header",
+  description: "The same request with the same key within a day gets the first answer",
+  schema: { type: "string", maxLength: 200 },
+};
+
+function parametersOf({ declaration, kind }: Operation) {
+  const fields = (of: z.ZodType | undefined, place: "path" | "query") => {
+    const { properties = {}, required = [] } = (of ? jsonSchema(of, "input") : {}) as {
+      properties?: Record<string, Schema>;
+      required?: string[];
+    };
+    return Object.entries(properties).map(([name, { description, ...schema }]) =>
+      Object.assign(
+        { name, in: place, required: required.includes(name), schema },
+        description === undefined ? {} : { description },
+      ),
+    );
+  };
+  const changes = methodsWithKey.has(declaration.method);
+  return [
+    ...fields(declaration.params, "path"),
+    ...fields(declaration.query, "query"),
+    ...(declaration.versioned && ["PUT", "PATCH", "DELETE"].includes(declaration.method)
+      ? [ifMatch]
+      : []),
+    ...(kind === "change" && changes ? [idempotencyKey] : []),
+  ];
+}
+
+const credentialOf: Record<Declaration["access"], string | null> = {
+  public: null,
+  viewer: "operatorToken",
+  operator: "operatorToken",
+  admin: "operatorToken",
+  trigger: "operatorToken",
+  agent: "agentRequest",
+  task: "taskToken",
+};
+
+/** Every error that an operation may answer. */
+export function errorsOf({ declaration, kind }: Operation): ErrorCode[] {
+  const { access, params, body, errors = [], versioned, method } = declaration;
+  const codes: ErrorCode[] = [...errors];
+  // A query parameter that is not known is an error also where there are none.
+  codes.push("invalid-input");
+  if (params) codes.push("not-found");
+  if (body) codes.push("malformed-body", "body-too-large");
+  if (access !== "public") codes.push("not-authenticated");
+  if (credentialOf[access] === "operatorToken" && access !== "viewer") codes.push("forbidden");
+  if (access === "viewer" || access === "task") codes.push("forbidden");
+  if (access === "agent") codes.push("clock-skew", "agent-revoked");
+  if (versioned && ["PUT", "PATCH", "DELETE"].includes(method)) codes.push("precondition-failed");
+  // A kept answer may belong to another request.
+  if (kind === "change") codes.push("conflict");
+  if (access !== "public" || errors.includes("enrolment-token-invalid"))
+    codes.push("too-many-requests");
+  return [...new Set(codes), "internal"];
+}
+
+function errorAnswers(operation: Operation) {
+  const byStatus = Map.groupBy(errorsOf(operation), (code) => statusByCode[code]);
+  return Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [
+      String(status),
+      {
+        description: codes.join(", "),
+        content: {
+          "application/problem+json": {
+            schema: { $ref: "#/components/schemas/Problem" },
+            examples: Object.fromEntries(
+              codes.map((code) => [
+                code,
+                {
+                  value: {
+                    type: `urn:mirrorfleet:${code}`,
+                    title: code.replaceAll("-", " "),
+                    status,
+                    code,
+                    detail: "what was wrong, and the cure",
+                  },
+                },
+              ]),
+            ),
+          },
+        },
+      },
+    ]),
+  );
+}
+
+function answerOf({ answer, status = 200, versioned }: Declaration) {
+  const content =
+    typeof answer === "string"
+      ? { [answer.split(";")[0]!]: { schema: { type: "string" } } }
+      : { "application/json": { schema: jsonSchema(answer, "output") } };
+  return {
+    [String(status)]: {
+      description: status === 201 ? "Made" : "Done",
+      ...(versioned && {
+        headers: { ETag: { description: "Its version", schema: { type: "string" } } },
+      }),
+      content,
+    },
+  };
+}
+
+const scopeText = (access: Declaration["access"]) =>
+  access === "trigger"
+    ? "Scope: operator, or trigger:PROJECT for this project"
+    : credentialOf[access] === "operatorToken"
+      ? `Scope: ${access}`
+      : undefined;
+
+function operationObject(operation: Operation) {
+  const { declaration } = operation;
+  const { id, tag, summary, access, body, example } = declaration;
+  const credential = credentialOf[access];
+  const schema = body && jsonSchema(body, "input");
+  return {
+    operationId: id,
+    tags: [tag],
+    summary,
+    ...(scopeText(access) && { description: scopeText(access) }),
+    security: credential === null ? [] : [{ [credential]: [] }],
+    parameters: parametersOf(operation),
+    ...(schema && {
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": { schema, ...(example !== undefined && { example }) },
+        },
+      },
+    }),
+    responses: { ...answerOf(declaration), ...errorAnswers(operation) },
+  };
+}
+
+/** The OpenAPI 3.1 document of some operations. */
+export function openApiDocument({
+  operations,
+  version,
+}: {
+  operations: Operation[];
+  version: string;
+}) {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const operation of operations) {
+    const { path, method } = operation.declaration;
+    paths[path] = { ...paths[path], [method.toLowerCase()]: operationObject(operation) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "mirrorfleet",
+      version,
+      description:
+        "Keeps a fleet of public mirrors in sync. Errors are problem documents (RFC 9457) with a stable `code`. Bodies are JSON, or YAML with content type `application/yaml`.",
+    },
+    servers: [{ url: "/" }],
+    paths,
+    components: {
+      securitySchemes: {
+        operatorToken: {
+          type: "http",
+          scheme: "bearer",
+          description: "Operator token (`mfo_…`), or a token of the OpenID Connect issuer",
+        },
+        agentRequest: {
+          type: "http",
+          scheme: "bearer",
+          bearerFormat: "JWT",
+          description: "Signed by the agent key, for this one request",
+        },
+        taskToken: {
+          type: "http",
+          scheme: "bearer",
+          bearerFormat: "JWT",
+          description: "Came with the task order; for that attempt alone",
+        },
+      },
+      schemas: { Problem: jsonSchema(problemSchema, "output") },
+    },
+  };
+}

@@ -1,0 +1,108 @@
+import type { Context } from "hono";
+import type { z } from "zod";
+import type { ErrorCode } from "../../protocol/errors.ts";
+import type { OperatorScope } from "../../protocol/token.ts";
+import type { Actor } from "../auth/operator-tokens.ts";
+import type { Ctx } from "../context.ts";
+
+/** Who may call: anyone, an operator token of a scope (`trigger`: also one for the project in the path), an agent, a task token. */
+type Access = "public" | OperatorScope | "trigger" | "agent" | "task";
+
+/** All there is to say of one operation: the router, the guards and the OpenAPI document follow it. */
+export type Declaration<
+  Params extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+  Body extends z.ZodType = z.ZodType,
+  Answer extends z.ZodType = z.ZodType,
+> = {
+  /** Unique; also the action of its audit events. */
+  id: string;
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** With parameters in braces: `/v1/projects/{name}`. */
+  path: string;
+  tag: string;
+  access: Access;
+  summary: string;
+  params?: Params;
+  query?: Query;
+  body?: Body;
+  /** Body of the answer; a string is the content type of one that is not JSON. */
+  answer: Answer | string;
+  /** Status of success, 200 unless given. */
+  status?: 200 | 201;
+  /** Errors of its own, beside those that all have. */
+  errors?: ErrorCode[];
+  /** A body that works, for people to start from. */
+  example?: unknown;
+  /** Answers with an ETag, and minds `If-Match`. */
+  versioned?: boolean;
+};
+
+type Input<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {
+  params: z.output<Params>;
+  query: z.output<Query>;
+  body: z.output<Body>;
+  actor: Actor;
+  /** Version that the client has seen, from `If-Match`; null: it does not say. */
+  ifMatch: number | null;
+};
+
+/** What a change answers, and what its audit event says. */
+export type Changed<Answer> = {
+  answer: Answer;
+  location?: string;
+  /** The request changed nothing (a dry run): no audit event is written. */
+  unaudited?: boolean;
+  before?: unknown;
+  after?: unknown;
+  /** Runs after the commit; what it answers replaces `answer`. */
+  afterCommit?: (outer: Ctx) => Promise<Answer>;
+};
+
+/** A declaration with what it does. */
+export type Operation = { declaration: Declaration } & (
+  | { kind: "read"; handle: (ctx: Ctx, input: any) => Promise<unknown> }
+  | { kind: "change"; handle: (ctx: Ctx, input: any) => Promise<Changed<unknown>> }
+  | { kind: "raw"; handle: (ctx: Ctx, c: Context<any>, input: any) => Promise<Response> }
+);
+
+type AnswerOf<Answer extends z.ZodType> = z.input<Answer>;
+
+/** An operation that changes nothing. */
+export function read<
+  Params extends z.ZodType,
+  Query extends z.ZodType,
+  Body extends z.ZodType,
+  Answer extends z.ZodType,
+>(
+  declaration: Declaration<Params, Query, Body, Answer>,
+  handle: (ctx: Ctx, input: Input<Params, Query, Body>) => Promise<AnswerOf<Answer>>,
+): Operation {
+  return { declaration, kind: "read", handle };
+}
+
+/** An operation that changes something: in one transaction with its audit event and its kept answer. */
+export function change<
+  Params extends z.ZodType,
+  Query extends z.ZodType,
+  Body extends z.ZodType,
+  Answer extends z.ZodType,
+>(
+  declaration: Declaration<Params, Query, Body, Answer>,
+  handle: (ctx: Ctx, input: Input<Params, Query, Body>) => Promise<Changed<AnswerOf<Answer>>>,
+): Operation {
+  return { declaration, kind: "change", handle };
+}
+
+/** An operation that makes its own response. */
+export function raw<
+  Params extends z.ZodType,
+  Query extends z.ZodType,
+  Body extends z.ZodType,
+  Answer extends z.ZodType,
+>(
+  declaration: Declaration<Params, Query, Body, Answer>,
+  handle: (ctx: Ctx, c: Context<any>, input: Input<Params, Query, Body>) => Promise<Response>,
+): Operation {
+  return { declaration, kind: "raw", handle };
+}

@@ -1,0 +1,126 @@
+import type { Context, Hono } from "hono";
+import { AppError, parse } from "../../protocol/errors.ts";
+import type { Actor } from "../auth/operator-tokens.ts";
+import type { Ctx } from "../context.ts";
+import { insertAuditEvent } from "../db/queries/audit-events.ts";
+import { parseBody, refuseUnstorable } from "./body.ts";
+import { guardOf } from "./guards.ts";
+import { answerOnce } from "./idempotency.ts";
+import type { Changed, Declaration, Operation } from "./operation.ts";
+
+function ifMatchOf(c: Context): number | null {
+  const text = c.req.header("if-match");
+  if (text === undefined || text === "*") return null;
+  const version = /^(?:W\/)?"(\d{1,9})"$/.exec(text)?.[1];
+  if (version === undefined)
+    throw new AppError(
+      "precondition-failed",
+      'If-Match must be the ETag of an answer: for example "3" in double quotes',
+    );
+  return Number(version);
+}
+
+/** A name or id that cannot exist is one that does not. */
+function checkedParams({ params, path }: Declaration, c: Context): unknown {
+  const checked = params?.safeParse(c.req.param());
+  if (checked && !checked.success)
+    throw new AppError("not-found", `there is nothing at ${c.req.path}: see ${path}`);
+  return checked?.data;
+}
+
+/** Query parameters that are not declared are errors too: a misspelt filter must not answer everything. */
+function checkedQuery({ query }: Declaration, c: Context): unknown {
+  const given = c.req.query();
+  refuseUnstorable(given);
+  if (query !== undefined) return parse(query, given, "the query");
+  const [unknown] = Object.keys(given);
+  if (unknown !== undefined)
+    throw new AppError("invalid-input", `${unknown} is not a query parameter of this operation`, {
+      fields: [{ field: unknown, message: "is not a known query parameter" }],
+    });
+  return undefined;
+}
+
+async function inputOf(declaration: Declaration, c: Context) {
+  const { body } = declaration;
+  return {
+    params: checkedParams(declaration, c),
+    query: checkedQuery(declaration, c),
+    body: body === undefined ? undefined : parse(body, await parseBody(c), "the body"),
+    actor: c.get("actor") as Actor,
+    ifMatch: declaration.versioned ? ifMatchOf(c) : null,
+  };
+}
+
+function jsonAnswer({
+  declaration,
+  answer,
+  location,
+}: {
+  declaration: Declaration;
+  answer: unknown;
+  location?: string | undefined;
+}) {
+  const version = (answer as { version?: unknown } | null)?.version;
+  return {
+    status: declaration.status ?? 200,
+    text: JSON.stringify(answer),
+    headers: {
+      "content-type": "application/json",
+      ...(location !== undefined && { location }),
+      ...(declaration.versioned && typeof version === "number" && { etag: `"${version}"` }),
+    },
+  };
+}
+
+/** Runs a change, its audit event and its kept answer in one transaction. */
+async function runChange(
+  ctx: Ctx,
+  c: Context,
+  {
+    declaration,
+    handle,
+  }: { declaration: Declaration; handle: (ctx: Ctx, input: unknown) => Promise<Changed<unknown>> },
+) {
+  const input = await inputOf(declaration, c);
+  return answerOnce(ctx, c, { actor: input.actor }, async (inner) => {
+    const changed = await handle(inner, input);
+    if (!changed.unaudited) {
+      await insertAuditEvent(inner, {
+        actor: input.actor.name,
+        action: declaration.id,
+        target: c.req.path,
+        before: changed.before ?? null,
+        after: changed.after ?? null,
+      });
+    }
+    return {
+      answer: jsonAnswer({ declaration, answer: changed.answer, location: changed.location }),
+      afterCommit:
+        changed.afterCommit &&
+        (async () => jsonAnswer({ declaration, answer: await changed.afterCommit!(ctx) })),
+    };
+  });
+}
+
+/** Puts operations into the router, each behind the guard that its declaration names. */
+export function register(
+  ctx: Ctx,
+  { app, operations }: { app: Hono; operations: Operation[] },
+): void {
+  for (const operation of operations) {
+    const { declaration } = operation;
+    const path = declaration.path.replaceAll(/\{(\w+)\}/g, ":$1");
+    app.on(declaration.method, path, guardOf(ctx, declaration), async (c: Context) => {
+      if (operation.kind === "raw") return operation.handle(ctx, c, await inputOf(declaration, c));
+      const { status, text, headers } =
+        operation.kind === "read"
+          ? jsonAnswer({
+              declaration,
+              answer: await operation.handle(ctx, await inputOf(declaration, c)),
+            })
+          : await runChange(ctx, c, { declaration, handle: operation.handle });
+      return c.body(text, status as 200, headers);
+    });
+  }
+}

@@ -1,0 +1,110 @@
+import { stream } from "hono/streaming";
+import { pageOf } from "../../protocol/paging.ts";
+import {
+  logQuerySchema,
+  runDetailSchema,
+  taskDetailSchema,
+  taskSchema,
+  tasksQuerySchema,
+} from "../../protocol/run.ts";
+import { readRun } from "../db/queries/runs.ts";
+import { readTask, readTasks } from "../db/queries/tasks.ts";
+import { findLog, readLog } from "../db/queries/log-chunks.ts";
+import { cancelTask } from "../dispatch/cancel.ts";
+import { followLog } from "../dispatch/follow-log.ts";
+import { retryTask } from "../dispatch/resync.ts";
+import { change, type Operation, raw, read } from "./operation.ts";
+import { idParams } from "./params.ts";
+
+const tag = "tasks";
+const one = { path: "/v1/tasks/{id}", tag, params: idParams };
+
+/** Tasks and their logs. */
+export const taskOperations: Operation[] = [
+  read(
+    {
+      id: "listTasks",
+      method: "GET",
+      path: "/v1/tasks",
+      tag,
+      access: "viewer",
+      summary: "List tasks, newest first",
+      query: tasksQuerySchema,
+      answer: pageOf(taskSchema),
+    },
+    (ctx, { query }) => readTasks(ctx, query),
+  ),
+  read(
+    {
+      ...one,
+      id: "getTask",
+      method: "GET",
+      access: "viewer",
+      summary: "Read a task with its attempts",
+      answer: taskDetailSchema,
+      errors: ["not-found"],
+    },
+    (ctx, { params }) => readTask(ctx, params),
+  ),
+  change(
+    {
+      ...one,
+      id: "cancelTask",
+      method: "POST",
+      path: `${one.path}/cancel`,
+      access: "operator",
+      summary: "Cancel a task: at once while it waits, else when its agent says so",
+      answer: taskDetailSchema,
+      errors: ["not-found", "conflict"],
+    },
+    async (ctx, { params }) => {
+      const before = await readTask(ctx, params);
+      await cancelTask(ctx, params);
+      const task = await readTask(ctx, params);
+      return { answer: task, before: { state: before.state }, after: { state: task.state } };
+    },
+  ),
+  change(
+    {
+      ...one,
+      id: "retryTask",
+      method: "POST",
+      path: `${one.path}/retry`,
+      access: "operator",
+      summary: "Try a failed or cancelled task again, in a new run",
+      answer: runDetailSchema,
+      status: 201,
+      errors: ["not-found", "conflict"],
+    },
+    async (ctx, { params }) => {
+      const id = await retryTask(ctx, params);
+      const run = await readRun(ctx, { id });
+      return { answer: run, location: `/v1/runs/${id}`, after: { run: id } };
+    },
+  ),
+  raw(
+    {
+      ...one,
+      id: "getTaskLog",
+      method: "GET",
+      path: `${one.path}/log`,
+      access: "viewer",
+      summary: "Read the log of an attempt, from a byte on, or follow it",
+      query: logQuerySchema,
+      answer: "text/plain; charset=utf-8",
+      errors: ["not-found"],
+    },
+    async (ctx, c, { params, query }) => {
+      const { attempt } = await findLog(ctx, { taskId: params.id, attempt: query.attempt });
+      const log = { taskId: params.id, attempt, offset: query.offset };
+      c.header("content-type", "text/plain; charset=utf-8");
+      if (!query.follow) return c.body(new Uint8Array(await readLog(ctx, log)));
+      return stream(c, async (out) => {
+        const gone = new AbortController();
+        out.onAbort(() => gone.abort());
+        for await (const bytes of followLog(ctx, { ...log, signal: gone.signal }))
+          await out.write(bytes);
+      });
+    },
+  ),
+];

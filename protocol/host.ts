@@ -1,0 +1,82 @@
+import { z } from "zod";
+import { hostAddress, hostName } from "./names.ts";
+import { pageQuery } from "./paging.ts";
+import { labelsSchema } from "./project.ts";
+
+const roles = ["master", "ftp"] as const;
+export const roleSchema = z.enum(roles);
+export type Role = z.infer<typeof roleSchema>;
+
+const addressesSchema = z
+  .array(hostAddress)
+  .min(1, "must name at least one address: the master's rsync daemon admits only these")
+  .max(32)
+  .meta({ description: "Under which the fleet's other hosts see this one" });
+
+const parallelSchema = z
+  .int()
+  .min(1)
+  .max(64)
+  .nullable()
+  .meta({ description: "Tasks at a time on this host; null: what its agent is set to" });
+
+/** Body of `POST /v1/hosts`: makes a host and its first enrolment token. */
+export const hostCreateSchema = z
+  .strictObject({
+    name: hostName,
+    roles: z.array(roleSchema).min(1, 'must name at least one role: "master" or "ftp"').max(2),
+    addresses: addressesSchema,
+    labels: labelsSchema.default({}),
+    parallel: parallelSchema.default(null),
+  })
+  .superRefine(({ roles: chosen, addresses }, issues) => {
+    if (new Set(chosen).size !== chosen.length)
+      issues.addIssue({ code: "custom", path: ["roles"], message: "must not repeat a role" });
+    if (chosen.includes("master") && addresses[0]?.includes("/")) {
+      issues.addIssue({
+        code: "custom",
+        path: ["addresses", 0],
+        message:
+          "of a master must be an IP address or a DNS name, not a range: the FTP hosts pull from it",
+      });
+    }
+  });
+export type HostCreate = z.output<typeof hostCreateSchema>;
+
+/** Body of `PATCH /v1/hosts/{name}`. */
+export const hostPatchSchema = z.strictObject({
+  addresses: addressesSchema.optional(),
+  labels: z
+    .record(z.string(), z.string().nullable())
+    .optional()
+    .meta({ description: "Merged into those it has; null takes a label away" }),
+  parallel: parallelSchema.optional(),
+});
+
+/** Query of `GET /v1/hosts`. */
+export const hostsQuerySchema = z.strictObject({
+  role: roleSchema.optional(),
+  ...pageQuery,
+});
+
+/** A host, as operators see it. */
+export const hostSchema = z.object({
+  id: z.uuid(),
+  name: z.string(),
+  roles: z.array(roleSchema),
+  addresses: z.array(z.string()),
+  labels: z.record(z.string(), z.string()),
+  parallel: z.int().nullable(),
+  state: z.enum(["invited", "enrolled", "revoked"]),
+  drained: z.boolean().meta({ description: "It is given no new tasks" }),
+  runningTasks: z.int(),
+  agentVersion: z.string().nullable(),
+  lastSeenAt: z.iso.datetime().nullable(),
+  createdAt: z.iso.datetime(),
+});
+export type Host = z.infer<typeof hostSchema>;
+
+/** An enrolment token: shown once, used once. */
+const enrolmentTokenSchema = z.object({ token: z.string(), expiresAt: z.iso.datetime() });
+
+export const hostInviteSchema = z.object({ host: hostSchema, enrolment: enrolmentTokenSchema });

@@ -1,0 +1,74 @@
+import { z } from "zod";
+import { networkHost } from "./names.ts";
+import { pageQuery } from "./paging.ts";
+import { runStates } from "./states.ts";
+
+/** Body of `PATCH /v1/settings`. */
+export const settingsPatchSchema = z.strictObject({
+  upstreamParallel: z
+    .int()
+    .min(1)
+    .max(1000)
+    .nullable()
+    .optional()
+    .meta({ description: "Pulls at a time from one upstream host; null: no limit" }),
+  upstreamParallelOf: z.record(networkHost, z.int().min(1).max(1000).nullable()).optional().meta({
+    description:
+      "Limits of single upstream hosts, merged into those there are; null takes one away",
+  }),
+});
+
+export const settingsSchema = z.object({
+  upstreamParallel: z.int().nullable(),
+  upstreamParallelOf: z.record(z.string(), z.int()),
+  paused: z
+    .object({ at: z.iso.datetime(), reason: z.string() })
+    .nullable()
+    .meta({ description: "Nothing syncs in the whole fleet; null: it does" }),
+});
+export type Settings = z.infer<typeof settingsSchema>;
+
+/** Body of `POST /v1/settings/pause`. */
+export const fleetPauseSchema = z.strictObject({
+  reason: z.string().max(500).default(""),
+  cancelRunning: z
+    .boolean()
+    .default(false)
+    .meta({ description: "Also end what runs now; else it finishes" }),
+});
+
+/** What an operator wants to know first. */
+export const statusSchema = z.object({
+  paused: settingsSchema.shape.paused,
+  hosts: z.object({ enrolled: z.int(), inContact: z.int(), drained: z.int() }),
+  projects: z.object({ all: z.int(), paused: z.int() }),
+  runs: z.partialRecord(z.enum(runStates), z.int()).meta({ description: "Of the last 24 hours" }),
+  queuedTasks: z.int(),
+  runningTasks: z.int(),
+  behind: z
+    .array(z.object({ project: z.string(), host: z.string(), generations: z.int() }))
+    .meta({ description: "Replicas that lack a generation, at most 100" }),
+});
+export type Status = z.infer<typeof statusSchema>;
+
+/** An audit event: one change, who made it, and what it changed; without secrets. */
+export const auditEventSchema = z.object({
+  id: z.uuid(),
+  at: z.iso.datetime(),
+  actor: z.string().meta({ description: "Name of the operator token, or subject of the identity" }),
+  action: z.string().meta({ description: "Id of the operation in the OpenAPI document" }),
+  target: z.string().meta({ description: "Path of what was changed" }),
+  before: z.unknown(),
+  after: z.unknown(),
+});
+export type AuditEvent = z.infer<typeof auditEventSchema>;
+
+/** Query of `GET /v1/audit-events`. */
+export const auditQuerySchema = z.strictObject({
+  actor: z.string().max(200).optional(),
+  action: z.string().max(100).optional(),
+  target: z.string().max(500).optional().meta({ description: "Beginning of the target" }),
+  since: z.iso.datetime({ offset: true }).optional(),
+  until: z.iso.datetime({ offset: true }).optional(),
+  ...pageQuery,
+});
