@@ -1,2 +1,2 @@
-/** Version of the agent, as the control plane shows it. */
+/** Version of the control plane. */
 export const version = "0.1.0";

@@ -7,7 +7,7 @@ import { hosts, rootOf, startAgent, startControlPlane, startUpstream } from "./f
 import { mutate } from "./mutate.ts";
 import { type Options, readOptions, usage } from "./options.ts";
 import { freePort, type Program, stopPrograms } from "./processes.ts";
-import { createScreen } from "./screen.ts";
+import { createRunScreen } from "../cli/run-screen.ts";
 import { followRun, hopSeconds, nextScheduledRun } from "./sync.ts";
 import { makeTree, measure } from "./tree.ts";
 import { verify } from "./verify.ts";
@@ -57,7 +57,7 @@ async function demonstrate({
   print("hosts:         master, ftp1 and ftp2 have joined");
 
   const project = await client.createProject({ name: "demo", upstream, schedule });
-  const screen = createScreen({ output: process.stdout, hosts: [...hosts] });
+  const screen = createRunScreen({ output: process.stdout, hosts: [...hosts] });
   print(`\nfirst sync of project "${project.name}"`);
   const first = await followRun(client, {
     id: (await client.syncProject("demo")).id,
@@ -103,8 +103,10 @@ function printHowTo({ url, dataDirectory }: { url: string; dataDirectory: string
   print(`
 API:         ${url}
 admin token: ${join(dataDirectory, "admin-token")}
-try:         curl -H "Authorization: Bearer $(cat ${join(dataDirectory, "admin-token")})" ${url}/v1/runs
-             curl -X POST -H "Authorization: Bearer $(cat ${join(dataDirectory, "admin-token")})" ${url}/v1/projects/demo/runs
+try:         export MIRRORFLEET_URL=${url} MIRRORFLEET_TOKEN=$(cat ${join(dataDirectory, "admin-token")})
+             npm run -s mirrorfleet -- status
+             npm run -s mirrorfleet -- project sync demo --follow
+reference:   ${url}/docs
 
 The fleet goes on syncing every 15 seconds. Ctrl-C ends and removes it.`);
 }

@@ -1,12 +1,7 @@
 import type { RunDetail, Task } from "../protocol/run.ts";
+import { size } from "./format.ts";
 
 const width = 24;
-const size = (bytes: number) =>
-  bytes < 1e6
-    ? `${(bytes / 1e3).toFixed(0)} kB`
-    : bytes < 1e9
-      ? `${(bytes / 1e6).toFixed(1)} MB`
-      : `${(bytes / 1e9).toFixed(2)} GB`;
 
 /** Share of a task that is done, 0 to 1. */
 function share({ state, progress }: Task): number {
@@ -18,8 +13,8 @@ function share({ state, progress }: Task): number {
 }
 
 /** One host's line: bar, files, bytes, rate. */
-function line(task: Task): string {
-  const filled = Math.round(share(task) * width);
+function line(task: Task, nameWidth: number): string {
+  const filled = Math.min(width, Math.round(share(task) * width));
   const bar = "█".repeat(filled) + "░".repeat(width - filled);
   const { progress, result } = task;
   const files = result?.stats?.files ?? progress?.filesChecked ?? 0;
@@ -30,17 +25,26 @@ function line(task: Task): string {
       ? `${size(progress.bytesPerSecond)}/s`
       : "";
   const state = task.state === "leased" ? "syncing" : task.state;
-  return `  ${task.host.padEnd(8)} ${bar} ${String(files).padStart(7)} files ${size(bytes).padStart(9)} ${rate.padStart(11)}  ${state}`;
+  return `  ${task.host.padEnd(nameWidth)} ${bar} ${String(files).padStart(7)} files ${size(bytes).padStart(9)} ${rate.padStart(11)}  ${state}`;
 }
 
-/** Draws a run's hosts, over the lines drawn before on a terminal; elsewhere it prints a line per change of state. */
-export function createScreen({ output, hosts }: { output: NodeJS.WriteStream; hosts: string[] }) {
+/** Draws a run's hosts, over the lines drawn before on a terminal; elsewhere it prints them at each change of state. */
+export function createRunScreen({
+  output,
+  hosts,
+}: {
+  output: NodeJS.WriteStream;
+  hosts: string[];
+}) {
+  const nameWidth = Math.max(8, ...hosts.map((host) => host.length));
   let drawn = 0;
   let last = "";
   const draw = (run: RunDetail) => {
     const lines = hosts.map((host) => {
       const task = run.tasks.find((candidate) => candidate.host === host);
-      return task ? line(task) : `  ${host.padEnd(8)} ${"░".repeat(width)} waits for the master`;
+      return task
+        ? line(task, nameWidth)
+        : `  ${host.padEnd(nameWidth)} ${"░".repeat(width)} ${run.finishedAt ? "nothing to do" : "waits for the master"}`;
     });
     if (output.isTTY) {
       output.write(

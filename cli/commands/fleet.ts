@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
+import type { Settings, Status } from "../../protocol/settings.ts";
+import { action } from "../context.ts";
+import { listing, table, time } from "../format.ts";
+
+const watchSeconds = 2;
+
+const pauseText = ({ paused }: Pick<Settings, "paused">) =>
+  paused ? `paused since ${time(paused.at)}${paused.reason ? `: ${paused.reason}` : ""}` : "no";
+
+function statusText(status: Status): string {
+  const { hosts, projects, runs } = status;
+  const facts = listing([
+    ["fleet paused", pauseText(status)],
+    ["hosts", `${hosts.inContact} of ${hosts.enrolled} in contact, ${hosts.drained} drained`],
+    ["projects", `${projects.all}, ${projects.paused} paused`],
+    ["tasks", `${status.runningTasks} running, ${status.queuedTasks} waiting`],
+    [
+      "runs, 24 hours",
+      Object.entries(runs)
+        .map(([state, count]) => `${count} ${state}`)
+        .join(", ") || "none",
+    ],
+  ]);
+  if (status.behind.length === 0) return `${facts}\n\nevery replica is up to date`;
+  const behind = table(
+    ["BEHIND: PROJECT", "HOST", "GENERATIONS"],
+    status.behind.map(({ project, host, generations }) => [project, host, generations]),
+  );
+  return `${facts}\n\n${behind}`;
+}
+
+/** `status`, and the pause of everything. */
+export function addFleet(program: Command): void {
+  program
+    .command("status")
+    .description("what an operator wants to know first")
+    .option("-w, --watch", "again every two seconds, until Ctrl-C")
+    .action(
+      action<{ watch?: boolean }>(async ({ client, print }, { options }) => {
+        for (;;) {
+          const status = await client.getStatus();
+          if (options.watch && process.stdout.isTTY) process.stdout.write("\u001b[2J\u001b[H");
+          print(status, statusText);
+          if (!options.watch) return;
+          await sleep(watchSeconds * 1000);
+        }
+      }),
+    );
+  program
+    .command("pause-fleet")
+    .description("stop everything, for emergencies: nothing is started any more")
+    .option("--reason <text>", "shown to whoever wonders")
+    .option("--cancel-running", "also end what runs now")
+    .action(
+      action<{ reason?: string; cancelRunning?: boolean }>(async ({ client, print }, { options }) =>
+        print(await client.pauseFleet(options), (settings) => `paused: ${pauseText(settings)}`),
+      ),
+    );
+  program
+    .command("resume-fleet")
+    .description("let everything go on")
+    .action(
+      action(async ({ client, print }) =>
+        print(await client.resumeFleet(), (settings) => `paused: ${pauseText(settings)}`),
+      ),
+    );
+  program
+    .command("settings")
+    .description("show or change how many pulls at a time go to one upstream host")
+    .option("--upstream-parallel <n>", '"none" is no limit')
+    .action(
+      action<{ upstreamParallel?: string }>(async ({ client, print }, { options }) => {
+        const given = options.upstreamParallel;
+        const settings =
+          given === undefined
+            ? await client.getSettings()
+            : await client.patchSettings({
+                upstreamParallel: given === "none" ? null : Number(given),
+              });
+        print(settings, (value) =>
+          listing([
+            ["paused", pauseText(value)],
+            ["upstream parallel", value.upstreamParallel ?? "no limit"],
+            ...Object.entries(value.upstreamParallelOf).map(([host, limit]): [string, number] => [
+              `  ${host}`,
+              limit,
+            ]),
+          ]),
+        );
+      }),
+    );
+}

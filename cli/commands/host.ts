@@ -1,0 +1,147 @@
+import type { Command } from "commander";
+import { AppError } from "../../protocol/errors.ts";
+import type { Host, Role } from "../../protocol/host.ts";
+import { action, type CliCtx } from "../context.ts";
+import { ago, listing, table, time } from "../format.ts";
+
+const labelText = (labels: Host["labels"]) =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+
+const stateOf = ({ state, drained }: Host) => (drained ? "drained" : state);
+
+const hostTable = (hosts: Host[]) =>
+  table(
+    ["NAME", "ROLES", "STATE", "SEEN", "RUNNING", "LABELS", "ADDRESSES"],
+    hosts.map((host) => [
+      host.name,
+      host.roles.join(","),
+      stateOf(host),
+      ago(host.lastSeenAt),
+      host.runningTasks,
+      labelText(host.labels),
+      host.addresses.join(","),
+    ]),
+  );
+
+const hostText = (host: Host) =>
+  listing([
+    ["name", host.name],
+    ["roles", host.roles.join(", ")],
+    ["state", stateOf(host)],
+    ["addresses", host.addresses.join(", ")],
+    ["labels", labelText(host.labels)],
+    ["parallel", host.parallel ?? "as its agent is set"],
+    ["running tasks", host.runningTasks],
+    ["agent", host.agentVersion],
+    ["seen", ago(host.lastSeenAt)],
+    ["made", time(host.createdAt)],
+  ]);
+
+const collect = (value: string, before: string[] = []) => [...before, value];
+
+/** "site=nyc" sets a label, "site-" takes it away. */
+function labelsOf(words: string[]): Record<string, string | null> {
+  return Object.fromEntries(
+    words.map((word): [string, string | null] => {
+      const at = word.indexOf("=");
+      if (at > 0) return [word.slice(0, at), word.slice(at + 1)];
+      if (word.endsWith("-")) return [word.slice(0, -1), null];
+      throw new AppError("invalid-input", `"${word}" must be key=value, or key- to take it away`);
+    }),
+  );
+}
+
+async function invite(
+  { client, url, print }: CliCtx,
+  { name, role, address }: { name: string; role?: Role[]; address?: string[] },
+) {
+  const invited =
+    role || address
+      ? await client.createHost({ name, roles: role ?? ["ftp"], addresses: address ?? [] })
+      : await client.inviteHost(name);
+  const { token, expiresAt } = invited.enrolment;
+  print(
+    invited,
+    () =>
+      `On host ${name}, until ${time(expiresAt)}, once:\n\n  MIRRORFLEET_ENROLMENT_TOKEN=${token} mirrorfleet-agent join --control-plane ${url}\n`,
+  );
+}
+
+/** `host`. */
+export function addHost(program: Command): void {
+  const host = program.command("host").description("hosts: the machines of the fleet");
+  host
+    .command("invite")
+    .description("make a host and print the line to run on it; a host that exists is invited again")
+    .argument("<name>")
+    .option("--role <role>", "master or ftp; may be repeated", collect)
+    .option(
+      "--address <address>",
+      "as the other hosts see it: IP address, range or DNS name; may be repeated",
+      collect,
+    )
+    .action(
+      action<{ role?: Role[]; address?: string[] }>(async (ctx, { args: [name], options }) =>
+        invite(ctx, { name: name!, ...options }),
+      ),
+    );
+  host
+    .command("list")
+    .description("list hosts")
+    .action(action(async ({ client, print }) => print(await client.listHosts(), hostTable)));
+  host
+    .command("show")
+    .description("show a host")
+    .argument("<name>")
+    .action(
+      action(async ({ client, print }, { args: [name] }) =>
+        print(await client.getHost(name!), hostText),
+      ),
+    );
+  host
+    .command("label")
+    .description("set labels (key=value) or take them away (key-)")
+    .argument("<name>")
+    .argument("<labels...>")
+    .action(
+      action(async ({ client, print }, { args: [name, ...words] }) =>
+        print(await client.patchHost(name!, { labels: labelsOf(words) }), hostText),
+      ),
+    );
+  host
+    .command("set")
+    .description("change a host's addresses or number of tasks at a time")
+    .argument("<name>")
+    .option("--address <address>", "may be repeated", collect)
+    .option("--parallel <n>", 'tasks at a time; "agent" is what its agent is set to')
+    .action(
+      action<{ address?: string[]; parallel?: string }>(
+        async ({ client, print }, { args: [name], options: { address, parallel } }) =>
+          print(
+            await client.patchHost(name!, {
+              ...(address && { addresses: address }),
+              ...(parallel !== undefined && {
+                parallel: parallel === "agent" ? null : Number(parallel),
+              }),
+            }),
+            hostText,
+          ),
+      ),
+    );
+  for (const [verb, text] of [
+    ["drain", "give it no new tasks; what runs goes on"],
+    ["resume", "give a drained host tasks again"],
+    ["revoke", "end its agent's authority at once"],
+  ] as const)
+    host
+      .command(verb)
+      .description(text)
+      .argument("<name>")
+      .action(
+        action(async ({ client, print }, { args: [name] }) =>
+          print(await client[`${verb}Host`](name!), (changed) => hostTable([changed])),
+        ),
+      );
+}

@@ -1,0 +1,28 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { RunDetail } from "../protocol/run.ts";
+import type { CliCtx } from "./context.ts";
+import { createRunScreen } from "./run-screen.ts";
+
+const lookEveryMilliseconds = 500;
+
+export const hasEnded = ({ state }: { state: RunDetail["state"] }) =>
+  state !== "queued" && state !== "running" && state !== "distributing";
+
+/** Follows a run to its end, with a bar for each host on standard error. */
+export async function followRun(
+  { client }: Pick<CliCtx, "client">,
+  { id, quiet }: { id: string; quiet: boolean },
+): Promise<RunDetail> {
+  const { project } = await client.getRun(id);
+  const { replicas } = await client.getProject(project);
+  const screen = createRunScreen({
+    output: process.stderr,
+    hosts: replicas.map(({ host }) => host),
+  });
+  for (;;) {
+    const run = await client.getRun(id);
+    if (!quiet) screen.draw(run);
+    if (hasEnded(run)) return run;
+    await sleep(lookEveryMilliseconds);
+  }
+}
