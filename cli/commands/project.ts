@@ -39,8 +39,7 @@ function definitionOf(project: Project): Record<string, unknown> {
 }
 
 function projectText(project: Project): string {
-  const { replicas, id, version, paused, generation, nextRunAt, createdAt, ...definition } =
-    project;
+  const { replicas, version, generation, nextRunAt, createdAt } = project;
   const state = listing([
     ["state", stateOf(project)],
     ["generation", generation],
@@ -120,11 +119,7 @@ const withFields = (command: Command) =>
 
 async function editProject({ client, print }: CliCtx, { name }: { name: string }) {
   const project = await client.getProject(name);
-  const { replicas, id, version, paused, generation, nextRunAt, createdAt, ...definition } =
-    project;
-  const { passwordSet: _, ...login } = definition.login ?? { passwordSet: false };
-  const { name: _name, ...fields } = { ...definition, login: definition.login && login };
-  const before = toYaml(fields);
+  const before = toYaml(definitionOf(project));
   const after = await editText({ text: before, name: `${name}.yaml` });
   if (after === before) return process.stderr.write("nothing was changed\n");
   // What was changed by somebody else meanwhile is not overwritten.
