@@ -1,11 +1,13 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { PollAnswer } from "../../protocol/fleet.ts";
-import type { HeartbeatAnswer, Progress } from "../../protocol/report.ts";
+import type { SyncSpec } from "../../protocol/order.ts";
+import type { HeartbeatAnswer, Progress, Result } from "../../protocol/report.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { signOrder, signTaskToken } from "../auth/task-tokens.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import type { Ctx } from "../context.ts";
 import { attempts, tasks } from "../db/schema.ts";
+import { finishAttempt } from "./finish.ts";
 import { syncSpec } from "./sync-spec.ts";
 
 /** Seconds that a lease lasts without a heartbeat. */
@@ -79,6 +81,28 @@ async function leaseWaitingTask(
   return task;
 }
 
+/** The task's order, or why there can be none: that task fails, and does not hold up the host's others. */
+async function specOrFault(
+  ctx: Ctx,
+  input: { task: TaskRow; host: HostRow },
+): Promise<SyncSpec | AppError> {
+  return syncSpec(ctx, input).catch((error: unknown) => {
+    if (error instanceof AppError && error.code === "internal") return error;
+    throw error;
+  });
+}
+
+/** Result of a task for which no order could be made. */
+const noOrder: Result = {
+  outcome: "fatal",
+  exitCode: null,
+  message: "the control plane could not make the order; its log tells why",
+  changes: 0,
+  stats: null,
+  seconds: 0,
+  logBytes: 0,
+};
+
 /** Leases the host's next task and signs its order; null where nothing waits, or nothing may begin. */
 export async function leaseTask(
   ctx: Ctx,
@@ -88,10 +112,15 @@ export async function leaseTask(
   const lease = await ctx.db.transaction(async (tx) => {
     const inner = { ...ctx, db: tx };
     const task = earlier ?? (await leaseWaitingTask(inner, { host, pollId }));
-    return task && { task, sync: await syncSpec(inner, { task, host }) };
+    return task && { task, sync: await specOrFault(inner, { task, host }) };
   });
   if (!lease) return null;
   const { task, sync } = lease;
+  if (sync instanceof AppError) {
+    ctx.log.error({ err: sync, task: task.id }, "no order can be made for a task");
+    await finishAttempt(ctx, { taskId: task.id, attempt: task.attempt, result: noOrder });
+    return null;
+  }
   const attempt = { taskId: task.id, hostId: host.id, attempt: task.attempt };
   return {
     order: await signOrder(ctx.secrets, { ...attempt, sync }),

@@ -29,7 +29,7 @@ export function problemAnswer(
     title: title(code),
     status,
     code,
-    detail: message,
+    detail: code === "internal" ? "internal error" : message,
     ...(fields.length > 0 && { errors: fields }),
     ...(code === "clock-skew" && { serverTime: new Date().toISOString() }),
   };

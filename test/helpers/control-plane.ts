@@ -7,7 +7,7 @@ import {
 } from "node:crypto";
 import { sql } from "drizzle-orm";
 import type { Hono } from "hono";
-import { SignJWT } from "jose";
+import { compactDecrypt, SignJWT } from "jose";
 import { pino } from "pino";
 import type { EnrolAnswer, PollAnswer, SealingKey, SigningKey } from "../../protocol/fleet.ts";
 import type { Role } from "../../protocol/host.ts";
@@ -50,7 +50,7 @@ export async function startControlPlane({ connection }: { connection: Connection
     await wake.close();
     await client.end();
   };
-  return { ctx, app, clock, operate, close };
+  return { ctx, app, clock, operate, admin, close };
 }
 
 export type TestAgent = {
@@ -63,6 +63,8 @@ export type TestAgent = {
     claims?: Record<string, unknown>;
   }) => Promise<string>;
   request: (method: string, path: string, body?: unknown) => Promise<{ status: number; body: any }>;
+  /** Opens what was sealed to this agent. */
+  open: (sealed: string) => Promise<string>;
   poll: (input?: {
     pollId?: string;
     waitSeconds?: number;
@@ -135,7 +137,9 @@ export async function enrolAgent(
     });
     return body as PollAnswer;
   };
-  return { answer, signingKey: signing.privateKey, sign, request, poll };
+  const open: TestAgent["open"] = async (sealed) =>
+    new TextDecoder().decode((await compactDecrypt(sealed, sealing.privateKey)).plaintext);
+  return { answer, signingKey: signing.privateKey, sign, request, poll, open };
 }
 
 /** A result as an agent would send it. */

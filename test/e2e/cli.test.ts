@@ -1,0 +1,160 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+import { startUpstream } from "../../demo/fleet.ts";
+import { freePort, type Program, stopPrograms } from "../../demo/processes.ts";
+import { temporaryDirectory } from "../helpers/directory.ts";
+import { joinAgent, startControlPlaneProgram, until } from "../helpers/programs.ts";
+
+const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+
+type Ended = { status: number; stdout: string; stderr: string };
+
+/** Runs the real command line; answers how it ended. */
+async function run(
+  args: string[],
+  { env, input = "" }: { env: Record<string, string>; input?: string },
+): Promise<Ended> {
+  const running = promisify(execFile)(process.execPath, [program, ...args], {
+    env: { PATH: process.env["PATH"]!, HOME: "/nonexistent", NO_COLOR: "1", ...env },
+  });
+  running.child.stdin!.end(input);
+  return running.then(
+    ({ stdout, stderr }) => ({ status: 0, stdout, stderr }),
+    (error: { code: number; stdout: string; stderr: string }) => ({
+      status: error.code,
+      stdout: error.stdout,
+      stderr: error.stderr,
+    }),
+  );
+}
+
+async function makeFleet() {
+  const directory = await temporaryDirectory();
+  await chmod(directory, 0o711);
+  const controlPlane = await startControlPlaneProgram({ directory });
+  const { url, token } = controlPlane;
+  const cli = async (...args: string[]) =>
+    run(args, { env: { MIRRORFLEET_URL: url, MIRRORFLEET_TOKEN: token } });
+  const tree = join(directory, "upstream");
+  await mkdir(tree);
+  const track = (started: Program) => onTestFinished(() => stopPrograms([started]));
+  const upstream = await startUpstream({ directory, track }, { tree });
+  const daemonPort = await freePort();
+  const env = { MIRRORFLEET_DAEMON_PORT: String(daemonPort) };
+  const join_ = (host: string, source: string) =>
+    joinAgent(controlPlane, { directory, host, source, env });
+  return { directory, controlPlane, cli, tree, upstream, daemonPort, join: join_ };
+}
+
+const ok = (ended: Ended) => {
+  expect(ended.stderr).toBe("");
+  expect(ended.status).toBe(0);
+  return ended.stdout;
+};
+
+test("an administrator's day: invite, add, apply, sync with progress, cancel, retry, read the log", async () => {
+  const { directory, cli, tree, upstream, daemonPort, join: joinHost } = await makeFleet();
+  expect(
+    ok(await cli("host", "invite", "ftp9", "--role", "ftp", "--address", "192.0.2.9")),
+  ).toMatch(/MIRRORFLEET_ENROLMENT_TOKEN=mfe_\S+ mirrorfleet-agent join --control-plane http/);
+  const master = await joinHost("master", upstream);
+  const ftp = await joinHost("ftp1", `rsync://127.0.0.1:${daemonPort}/`);
+  master.run();
+  ftp.run();
+  ok(await cli("host", "revoke", "ftp9"));
+  for (let index = 0; index < 8; index++)
+    await writeFile(join(tree, `file-${index}`), randomBytes(1024 * 1024));
+  ok(
+    await cli(
+      "project",
+      "add",
+      "debian",
+      "--upstream",
+      upstream,
+      "--set",
+      "rsync.bandwidthKiBps=2048",
+    ),
+  );
+  ok(await cli("project", "add", "hosted", "--description", "uploaded here"));
+  expect(ok(await cli("project", "list"))).toMatch(/hosted +hosted here/);
+
+  const fleetFile = join(directory, "fleet.yaml");
+  await writeFile(
+    fleetFile,
+    `projects:\n${Array.from({ length: 100 }, (_, index) => `  - {name: p${index}, upstream: "rsync://a.example/p${index}"}`).join("\n")}\n`,
+  );
+  expect(ok(await cli("apply", "-f", fleetFile, "--dry-run"))).toContain("dry run: 100 to make");
+  expect(ok(await cli("apply", "-f", fleetFile))).toContain("applied: 100 to make");
+  expect(ok(await cli("apply", "-f", fleetFile))).toContain("0 to make, 0 to change");
+
+  const slow = JSON.parse(ok(await cli("project", "sync", "debian", "--json"))).id;
+  await until("it is syncing", async () => ok(await cli("run", "show", slow)).includes("leased"));
+  ok(await cli("run", "cancel", slow));
+  await until("it is cancelled", async () =>
+    /state: +cancelled/.test(ok(await cli("run", "show", slow))),
+  );
+  expect(ok(await cli("logs", slow))).toContain("cancelled by an operator");
+
+  ok(await cli("project", "edit", "debian", "--set", "rsync.bandwidthKiBps=null"));
+  const retried = JSON.parse(ok(await cli("run", "retry", slow, "--json"))).id;
+  await until("it has succeeded", async () =>
+    /state: +succeeded/.test(ok(await cli("run", "show", retried))),
+  );
+  const followed = await cli("project", "sync", "debian", "--follow");
+  expect(followed.status).toBe(0);
+  expect(followed.stderr).toMatch(/master +█+/);
+  expect(followed.stdout).toContain("succeeded");
+  expect(ok(await cli("logs", retried, "-f"))).toMatch(/==> master[\s\S]+==> ftp1/);
+  expect(ok(await cli("status"))).toContain("2 of 2 in contact");
+});
+
+test("exit statuses tell one failure from another, and errors say the cure", async () => {
+  const { cli, controlPlane } = await makeFleet();
+  const { url } = controlPlane;
+  const statusOf = async (...args: string[]) => (await cli(...args)).status;
+  expect(await statusOf("project", "show", "nope")).toBe(4);
+  expect(await statusOf("project", "add", "x", "--upstream", "http://x")).toBe(6);
+  expect(await statusOf("project", "show")).toBe(2);
+  expect(await statusOf("nonsense")).toBe(2);
+  const wrong = await run(["status"], {
+    env: { MIRRORFLEET_URL: url, MIRRORFLEET_TOKEN: "mfo_wrong" },
+  });
+  expect(wrong).toMatchObject({ status: 3, stdout: "" });
+  const away = await run(["status"], {
+    env: { MIRRORFLEET_URL: "http://127.0.0.1:1", MIRRORFLEET_TOKEN: "mfo_x" },
+  });
+  expect(away).toMatchObject({ status: 7 });
+  expect(away.stderr).toContain("cannot reach http://127.0.0.1:1");
+  const lost = await run(["status"], { env: {} });
+  expect(lost.stderr).toContain('run "mirrorfleet login URL"');
+});
+
+test("login keeps a token that works in a 0600 file, and one that does not is not kept", async () => {
+  const { directory, controlPlane } = await makeFleet();
+  const { url, token } = controlPlane;
+  const env = { XDG_CONFIG_HOME: join(directory, "config") };
+  const file = join(directory, "config", "mirrorfleet", "credentials.json");
+  expect(await run(["login", url], { env, input: "mfo_wrong\n" })).toMatchObject({ status: 3 });
+  await expect(readFile(file)).rejects.toThrow("ENOENT");
+  expect(await run(["login", url], { env, input: `${token}\n` })).toMatchObject({ status: 0 });
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  expect((await run(["project", "list"], { env })).status).toBe(0);
+  await run(["logout"], { env });
+  expect((await run(["project", "list"], { env })).status).toBe(6);
+});
+
+test("what may follow is completed: commands, and options once a dash is typed", async () => {
+  const complete = async (...words: string[]) =>
+    (await run(["__complete", "--", ...words], { env: {} })).stdout.trim().split("\n");
+  expect(await complete("pro")).toEqual(["project"]);
+  expect(await complete("project", "re")).toEqual(["remove", "resume"]);
+  expect(await complete("project", "sync", "debian", "--f")).toEqual(["--follow"]);
+  for (const shell of ["bash", "zsh", "fish"])
+    expect((await run(["completion", shell], { env: {} })).stdout).toContain("mirrorfleet");
+  expect((await run(["completion", "tcsh"], { env: {} })).status).toBe(2);
+});
