@@ -10,6 +10,7 @@ import { backOff } from "./back-off.ts";
 import type { AgentCtx } from "./context.ts";
 import { deliverResult } from "./deliver.ts";
 import { signedRequest } from "./request.ts";
+import { followKeys, keysVersion } from "./follow-keys.ts";
 import { runTask } from "./run-task.ts";
 import { openSealed } from "./sealed.ts";
 import type { DaemonUser } from "./rsync/daemon-config.ts";
@@ -118,9 +119,11 @@ export async function pollLoop(
       const answer = await poll();
       if (failures > 0) ctx.log("in contact with the control plane again");
       failures = 0;
-      // A poll that was answered is over; one that was not keeps its id, and so its lease.
-      pollId = randomUUID();
+      // The order may be signed with a key that is new: keys first, and until then the same lease again.
+      if (answer.keysVersion !== keysVersion(ctx.identity.jwks)) await followKeys(ctx);
       if (answer.lease) take(answer.lease);
+      // What the poll brought is taken: the next one is another.
+      pollId = randomUUID();
       if (daemon && answer.daemonUsersVersion !== daemonUsersVersion)
         daemonUsersVersion = await fetchDaemonUsers(ctx, { daemon });
     } catch (error) {

@@ -4,6 +4,7 @@ import { addAudit } from "./commands/audit.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addFleet } from "./commands/fleet.ts";
 import { addHost } from "./commands/host.ts";
+import { addKeys } from "./commands/keys.ts";
 import { addLogin } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addProject } from "./commands/project.ts";
@@ -42,6 +43,7 @@ export function createProgram(): Command {
     addApply,
     addSchedule,
     addToken,
+    addKeys,
     addAudit,
     addFleet,
     addCompletion,

@@ -5,14 +5,14 @@ import { sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { AppError } from "../protocol/errors.ts";
 import { writeFirstAdminToken } from "./auth/first-admin.ts";
-import { deriveSecrets, loadSecret, type Secrets } from "./auth/secrets.ts";
+import { deriveSecrets, loadSecret } from "./auth/secrets.ts";
+import { openFleet } from "./auth/task-keys.ts";
 import type { Config } from "./config.ts";
 import type { Ctx } from "./context.ts";
-import { connect, type Connection, type Database } from "./db/connect.ts";
+import { connect, type Connection } from "./db/connect.ts";
 import { startEmbeddedPostgres } from "./db/embedded-postgres.ts";
 import { migrate } from "./db/migrate.ts";
 import { removeOldAnswers } from "./db/queries/idempotent-answers.ts";
-import { fleet } from "./db/schema.ts";
 import { leaseSeconds } from "./dispatch/lease.ts";
 import { reclaimExpired } from "./dispatch/reclaim.ts";
 import { startWake } from "./dispatch/wake.ts";
@@ -26,17 +26,6 @@ export type RunningServer = {
   databaseExited: Promise<unknown>;
   close: () => Promise<void>;
 };
-
-/** A database set up with one secret must not be served with another: its agents would refuse every order. */
-async function checkFleet({ db, secrets }: { db: Database; secrets: Secrets }): Promise<void> {
-  await db.insert(fleet).values({ identity: secrets.fleet }).onConflictDoNothing();
-  const [row] = await db.select().from(fleet);
-  if (row?.identity === secrets.fleet) return;
-  throw new AppError(
-    "conflict",
-    'the secret differs from the one that this database was set up with: set MIRRORFLEET_SECRET to it, or restore the file "secret" of the data directory',
-  );
-}
 
 function listen({
   app,
@@ -121,13 +110,14 @@ async function start({
   await migrate({ connection });
   const { sql: client, db } = connect({ connection });
   closers.push(() => client.end({ timeout: 5 }));
-  const secrets = await deriveSecrets({
+  const now = () => sql`now()`;
+  const derived = deriveSecrets({
     secret: await loadSecret({ text: config.secret, file: config.secretFile }),
   });
-  await checkFleet({ db, secrets });
+  const secrets = { ...derived, fleet: await openFleet({ db, now, secrets: derived }) };
   const wake = await startWake({ connection, log });
   closers.push(wake.close);
-  const ctx: Ctx = { db, log, secrets, now: () => sql`now()`, waitForWake: wake.waitForWake };
+  const ctx: Ctx = { db, log, secrets, now, waitForWake: wake.waitForWake };
   await writeFirstAdminToken(ctx, { file: config.adminTokenFile });
 
   closers.push(

@@ -24,6 +24,7 @@ import {
   type settingsPatchSchema,
   statusSchema,
 } from "./settings.ts";
+import { taskKeysSchema } from "./task-key.ts";
 import { operatorTokenSchema, type tokenCreateSchema, tokenCreatedSchema } from "./token.ts";
 
 const requestSeconds = 30;
@@ -231,6 +232,8 @@ export function createClient(server: { url: string; token: string }) {
       (await get(z.object({ items: z.array(operatorTokenSchema) }), "/v1/tokens")).items,
     createToken: (input: z.input<typeof tokenCreateSchema>) =>
       post(tokenCreatedSchema, "/v1/tokens", input),
+    listTaskKeys: async () => (await get(taskKeysSchema, "/v1/task-keys")).items,
+    rotateTaskKeys: async () => (await post(taskKeysSchema, "/v1/task-keys/rotate")).items,
     revokeToken: (id: string) => post(operatorTokenSchema, `/v1/tokens/${seg(id)}/revoke`),
   };
 }

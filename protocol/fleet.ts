@@ -25,6 +25,23 @@ export const enrolSchema = z.strictObject({
   sealingKey: sealingKeySchema,
 });
 
+/** Public task keys (RFC 7517), of which at least one. */
+export const jwksSchema = z.object({
+  keys: z
+    .array(
+      z.looseObject({
+        kty: z.literal("OKP"),
+        crv: z.literal("Ed25519"),
+        x: z.string(),
+        kid: z.string(),
+      }),
+    )
+    .min(1),
+});
+
+/** Body of `POST /v1/agent/task-keys`: the keys that the agent has pinned. */
+export const pinnedSchema = z.strictObject({ pinned: z.array(z.string().max(100)).max(100) });
+
 /** Answer to an enrolment: who the agent is, and whose orders it takes from now on. */
 export const enrolAnswerSchema = z.object({
   hostId: z.uuid(),
@@ -33,18 +50,7 @@ export const enrolAnswerSchema = z.object({
   /** Identity of the fleet: audience of the agent's requests and issuer of its orders. */
   fleet: z.string(),
   /** Task keys to pin. */
-  jwks: z.object({
-    keys: z
-      .array(
-        z.looseObject({
-          kty: z.literal("OKP"),
-          crv: z.literal("Ed25519"),
-          x: z.string(),
-          kid: z.string(),
-        }),
-      )
-      .min(1),
-  }),
+  jwks: jwksSchema,
 });
 export type EnrolAnswer = z.infer<typeof enrolAnswerSchema>;
 
@@ -75,6 +81,8 @@ export const pollAnswerSchema = z.object({
     .nullable(),
   /** Differs from the agent's: fetch `GET /v1/agent/daemon-users`. */
   daemonUsersVersion: z.string().nullable(),
+  /** Differs from that of the pinned task keys: fetch `POST /v1/agent/task-keys`. */
+  keysVersion: z.string(),
 });
 export type PollAnswer = z.infer<typeof pollAnswerSchema>;
 

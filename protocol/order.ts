@@ -7,6 +7,7 @@ export const tokenTypes = {
   order: "mirrorfleet-order+jwt",
   task: "mirrorfleet-task+jwt",
   agent: "mirrorfleet-agent+jwt",
+  keys: "mirrorfleet-keys+jwt",
 } as const;
 
 /** The one signature algorithm, on both sides (RFC 8037). */

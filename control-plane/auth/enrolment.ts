@@ -4,6 +4,7 @@ import type { EnrolAnswer, SealingKey, SigningKey } from "../../protocol/fleet.t
 import type { Ctx } from "../context.ts";
 import { enrolmentTokens, hosts } from "../db/schema.ts";
 import { hashToken, newToken } from "./secrets.ts";
+import { pinnedKeys } from "./task-keys.ts";
 
 /** Makes an enrolment token that lasts one hour; older ones of the host end. */
 export async function createEnrolmentToken(ctx: Ctx, { hostId }: { hostId: string }) {
@@ -58,6 +59,6 @@ export async function enrol(
     host: host.name,
     roles: host.roles,
     fleet: ctx.secrets.fleet,
-    jwks: ctx.secrets.jwks,
+    jwks: await pinnedKeys(ctx),
   };
 }

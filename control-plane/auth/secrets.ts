@@ -1,48 +1,24 @@
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  hkdfSync,
-  type KeyObject,
-  randomBytes,
-} from "node:crypto";
+import { createHash, hkdfSync, randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
-import { calculateJwkThumbprint, type JWK } from "jose";
 import { AppError } from "../../protocol/errors.ts";
 
-/** Keys of the fleet, all derived from one secret, so that replicas share nothing else. */
+/** Keys that replicas derive from one secret, so that they share nothing else but the database. */
 export type Secrets = {
-  /** Identity of the fleet: thumbprint of its task key (RFC 7638). */
+  /** Identity of the fleet: thumbprint of its first task key (RFC 7638). */
   fleet: string;
-  taskKey: KeyObject;
-  taskPublicKey: KeyObject;
-  jwks: { keys: (JWK & { kty: "OKP"; crv: "Ed25519"; x: string; kid: string })[] };
+  /** Seed of the fleet's first task key (RFC 8032): 32 bytes. */
+  firstTaskKey: Buffer;
   /** Encrypts secrets in the database: 256 bits. */
   storageKey: Uint8Array;
   /** Password with which one host pulls from a master's rsync daemon; changes with the host's key. */
   daemonPassword: (input: { hostId: string; keyThumbprint: string }) => string;
 };
 
-// PKCS #8 wrapper of a raw Ed25519 seed (RFC 8410 §7).
-const pkcs8Prefix = Buffer.from("302e020100300506032b657004220420", "hex");
-
-/** Derives the fleet's keys. `secret` is 32 or more random bytes. */
-export async function deriveSecrets({ secret }: { secret: Buffer }): Promise<Secrets> {
+/** Derives the keys. `secret` is 32 or more random bytes. */
+export function deriveSecrets({ secret }: { secret: Buffer }): Omit<Secrets, "fleet"> {
   const derive = (info: string) => Buffer.from(hkdfSync("sha256", secret, "mirrorfleet", info, 32));
-  const taskKey = createPrivateKey({
-    key: Buffer.concat([pkcs8Prefix, derive("task key 1")]),
-    format: "der",
-    type: "pkcs8",
-  });
-  const taskPublicKey = createPublicKey(taskKey);
-  const { x } = taskPublicKey.export({ format: "jwk" });
-  const jwk = { kty: "OKP" as const, crv: "Ed25519" as const, x: String(x) };
-  const kid = await calculateJwkThumbprint(jwk);
   return {
-    fleet: kid,
-    taskKey,
-    taskPublicKey,
-    jwks: { keys: [{ ...jwk, kid, alg: "EdDSA", use: "sig" }] },
+    firstTaskKey: derive("task key 1"),
     storageKey: derive("stored secrets 1"),
     daemonPassword: ({ hostId, keyThumbprint }) =>
       derive(`rsync password 1 ${hostId} ${keyThumbprint}`).toString("base64url"),

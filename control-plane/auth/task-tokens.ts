@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { CompactEncrypt, importJWK, jwtVerify, SignJWT } from "jose";
+import { CompactEncrypt, errors, importJWK, jwtVerify, SignJWT } from "jose";
 import { AppError } from "../../protocol/errors.ts";
 import type { SealingKey } from "../../protocol/fleet.ts";
 import {
@@ -9,7 +9,8 @@ import {
   taskTokenClaimsSchema,
   tokenTypes,
 } from "../../protocol/order.ts";
-import type { Secrets } from "./secrets.ts";
+import type { Ctx } from "../context.ts";
+import { signWithTaskKey, taskKeyOf } from "./task-keys.ts";
 
 /** Seconds within which an agent must begin what an order says. */
 const orderSeconds = 300;
@@ -20,8 +21,10 @@ const controlPlaneAudience = "control-plane";
 
 type Attempt = { taskId: string; hostId: string; attempt: number };
 
+type KeyCtx = Pick<Ctx, "db" | "now" | "secrets">;
+
 function sign(
-  secrets: Secrets,
+  ctx: KeyCtx,
   {
     type,
     claims,
@@ -36,23 +39,22 @@ function sign(
     seconds: number;
   },
 ) {
-  return new SignJWT(claims)
-    .setProtectedHeader({ alg: signatureAlgorithm, typ: type, kid: secrets.fleet })
-    .setIssuer(secrets.fleet)
+  const token = new SignJWT(claims)
+    .setIssuer(ctx.secrets.fleet)
     .setAudience(audience)
     .setSubject(subject)
     .setJti(randomUUID())
     .setIssuedAt()
-    .setExpirationTime(`${seconds}s`)
-    .sign(secrets.taskKey);
+    .setExpirationTime(`${seconds}s`);
+  return signWithTaskKey(ctx, { type, token });
 }
 
 /** Signs a task order for one attempt on one host. */
 export function signOrder(
-  secrets: Secrets,
+  ctx: KeyCtx,
   { taskId, hostId, attempt, sync }: Attempt & { sync: SyncSpec },
 ) {
-  return sign(secrets, {
+  return sign(ctx, {
     type: tokenTypes.order,
     claims: { attempt, sync },
     audience: hostId,
@@ -62,8 +64,8 @@ export function signOrder(
 }
 
 /** Signs the token that authorises the reports on one attempt. */
-export function signTaskToken(secrets: Secrets, { taskId, hostId, attempt }: Attempt) {
-  return sign(secrets, {
+export function signTaskToken(ctx: KeyCtx, { taskId, hostId, attempt }: Attempt) {
+  return sign(ctx, {
     type: tokenTypes.task,
     claims: { attempt, host: hostId },
     audience: controlPlaneAudience,
@@ -74,15 +76,17 @@ export function signTaskToken(secrets: Secrets, { taskId, hostId, attempt }: Att
 
 /** Checks a task token. @throws AppError `not-authenticated`, `forbidden` when it is another task's. */
 export async function verifyTaskToken(
-  secrets: Secrets,
+  ctx: KeyCtx,
   { token, taskId }: { token: string; taskId: string },
 ): Promise<TaskTokenClaims> {
-  const { payload } = await jwtVerify(token, secrets.taskPublicKey, {
+  const { payload } = await jwtVerify(token, ({ kid }) => taskKeyOf(ctx, { kid }), {
     algorithms: [signatureAlgorithm],
     typ: tokenTypes.task,
-    issuer: secrets.fleet,
+    issuer: ctx.secrets.fleet,
     audience: controlPlaneAudience,
   }).catch((cause: unknown) => {
+    // A database that does not answer says nothing about the token.
+    if (!(cause instanceof errors.JOSEError) && !(cause instanceof AppError)) throw cause;
     throw new AppError(
       "not-authenticated",
       "the task token is not valid: it must be the one that came with this attempt's order",

@@ -50,6 +50,17 @@ export const fleet = pgTable(
   (table) => [check("fleet_single", sql`${table.single}`)],
 );
 
+/** Keys that sign task orders. Agents pin their public part. */
+export const taskKeys = pgTable("task_keys", {
+  /** Thumbprint (RFC 7638). */
+  kid: text("kid").primaryKey(),
+  x: text("x").notNull(),
+  /** JWE with a key that is not in the database. */
+  privateKey: text("private_key").notNull(),
+  usableFrom: time("usable_from").notNull(),
+  createdAt: createdAt(),
+});
+
 export const operatorTokens = pgTable("operator_tokens", {
   id: id(),
   name: text("name").notNull(),

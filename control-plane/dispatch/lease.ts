@@ -123,8 +123,8 @@ export async function leaseTask(
   }
   const attempt = { taskId: task.id, hostId: host.id, attempt: task.attempt };
   return {
-    order: await signOrder(ctx.secrets, { ...attempt, sync }),
-    taskToken: await signTaskToken(ctx.secrets, attempt),
+    order: await signOrder(ctx, { ...attempt, sync }),
+    taskToken: await signTaskToken(ctx, attempt),
     leaseSeconds,
   };
 }

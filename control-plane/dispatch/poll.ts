@@ -1,6 +1,7 @@
 import { AppError } from "../../protocol/errors.ts";
 import type { Poll, PollAnswer } from "../../protocol/fleet.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
+import { pinnedKeysVersion } from "../auth/task-keys.ts";
 import type { Ctx } from "../context.ts";
 import { noteSeen } from "../db/queries/hosts.ts";
 import { daemonUsersVersion } from "./daemon-users.ts";
@@ -20,7 +21,7 @@ async function answerNow(
     ctx.log.warn({ host: host.name }, error.message);
     return null;
   });
-  return { lease, daemonUsersVersion: version };
+  return { lease, daemonUsersVersion: version, keysVersion: await pinnedKeysVersion(ctx) };
 }
 
 /** Answers a poll at once where there is something to say, otherwise holds it until there is. */

@@ -1,11 +1,14 @@
+import { z } from "zod";
 import {
   daemonUsersSchema,
   enrolAnswerSchema,
   enrolSchema,
+  pinnedSchema,
   pollAnswerSchema,
   pollSchema,
 } from "../../protocol/fleet.ts";
 import { enrol } from "../auth/enrolment.ts";
+import { vouchedKeys } from "../auth/task-keys.ts";
 import { masterIds } from "../db/queries/hosts.ts";
 import { daemonUsers } from "../dispatch/daemon-users.ts";
 import { poll } from "../dispatch/poll.ts";
@@ -54,6 +57,21 @@ export const agentOperations: Operation[] = [
     },
     async (ctx, c, { body }) =>
       c.json(await poll(ctx, { host: c.get("host"), input: body, signal: c.req.raw.signal })),
+  ),
+  raw(
+    {
+      id: "followTaskKeys",
+      method: "POST",
+      path: "/v1/agent/task-keys",
+      tag,
+      access: "agent",
+      summary: "The task keys to pin, as a JWS signed with a key that the agent has pinned",
+      body: pinnedSchema,
+      answer: z.object({ token: z.string() }),
+      errors: ["conflict"],
+    },
+    async (ctx, c, { body }) =>
+      c.json({ token: await vouchedKeys(ctx, { hostId: c.get("host").id, pinned: body.pinned }) }),
   ),
   raw(
     {

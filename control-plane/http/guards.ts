@@ -56,10 +56,7 @@ function taskToken(ctx: Ctx) {
     const token = bearer(c);
     if (token === undefined)
       throw new AppError("not-authenticated", "needs the task token that came with the order");
-    c.set(
-      "attempt",
-      await verifyTaskToken(ctx.secrets, { token, taskId: c.req.param("id") ?? "" }),
-    );
+    c.set("attempt", await verifyTaskToken(ctx, { token, taskId: c.req.param("id") ?? "" }));
     await next();
   });
 }

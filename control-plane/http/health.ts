@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
+import { pinnedKeys } from "../auth/task-keys.ts";
 import { type Operation, read } from "./operation.ts";
 
 const common = { method: "GET" as const, tag: "health", access: "public" as const };
@@ -41,6 +42,6 @@ export const healthOperations: Operation[] = [
       summary: "The public keys that sign task orders (RFC 7517)",
       answer: z.object({ keys: z.array(z.looseObject({ kid: z.string() })) }),
     },
-    async (ctx) => ctx.secrets.jwks,
+    (ctx) => pinnedKeys(ctx),
   ),
 ];

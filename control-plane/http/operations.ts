@@ -2,6 +2,7 @@ import { agentOperations } from "./agent.ts";
 import { fleetOperations } from "./fleet.ts";
 import { healthOperations } from "./health.ts";
 import { hostOperations } from "./hosts.ts";
+import { keyOperations } from "./keys.ts";
 import type { Operation } from "./operation.ts";
 import { projectOperations } from "./projects.ts";
 import { replicaOperations } from "./replicas.ts";
@@ -23,6 +24,7 @@ export const operations: Operation[] = [
   ...fleetOperations,
   ...settingsOperations,
   ...tokenOperations,
+  ...keyOperations,
   ...agentOperations,
   ...taskReportOperations,
   ...healthOperations,

@@ -18,6 +18,14 @@ CREATE TABLE "idempotent_answers" (
 	CONSTRAINT "idempotent_answers_actor_key_pk" PRIMARY KEY("actor","key")
 );
 --> statement-breakpoint
+CREATE TABLE "task_keys" (
+	"kid" text PRIMARY KEY NOT NULL,
+	"x" text NOT NULL,
+	"private_key" text NOT NULL,
+	"usable_from" timestamp (3) with time zone NOT NULL,
+	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL
+);
+--> statement-breakpoint
 ALTER TABLE "fleet" ADD COLUMN "paused_at" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "fleet" ADD COLUMN "pause_reason" text DEFAULT '' NOT NULL;--> statement-breakpoint
 ALTER TABLE "fleet" ADD COLUMN "upstream_parallel" integer;--> statement-breakpoint

@@ -15,9 +15,9 @@ import { tokenTypes } from "../../protocol/order.ts";
 import type { Result } from "../../protocol/report.ts";
 import { createOperatorToken } from "../../control-plane/auth/operator-tokens.ts";
 import { deriveSecrets } from "../../control-plane/auth/secrets.ts";
+import { openFleet } from "../../control-plane/auth/task-keys.ts";
 import type { Ctx } from "../../control-plane/context.ts";
 import { connect, type Connection } from "../../control-plane/db/connect.ts";
-import { fleet } from "../../control-plane/db/schema.ts";
 import { startWake } from "../../control-plane/dispatch/wake.ts";
 import { createApp } from "../../control-plane/http/app.ts";
 
@@ -25,15 +25,16 @@ import { createApp } from "../../control-plane/http/app.ts";
 export async function startControlPlane({ connection }: { connection: Connection }) {
   const log = pino({ level: "silent" });
   const { sql: client, db } = connect({ connection, max: 4 });
-  const secrets = await deriveSecrets({ secret: randomBytes(32) });
-  await db.insert(fleet).values({ identity: secrets.fleet });
-  const wake = await startWake({ connection, log });
+  const derived = deriveSecrets({ secret: randomBytes(32) });
   const clock = { offsetSeconds: 0 };
+  const now = () => sql`(now() + ${clock.offsetSeconds} * interval '1 second')`;
+  const secrets = { ...derived, fleet: await openFleet({ db, now, secrets: derived }) };
+  const wake = await startWake({ connection, log });
   const ctx: Ctx = {
     db,
     log,
     secrets,
-    now: () => sql`(now() + ${clock.offsetSeconds} * interval '1 second')`,
+    now,
     waitForWake: wake.waitForWake,
   };
   const { token: admin } = await createOperatorToken({ db }, { name: "test", scope: "admin" });

@@ -100,7 +100,7 @@ test("an attempt that begins in a bandwidth window gets its limit, another the p
   });
   const limitAt = async (hour: number) => {
     const now = new Date();
-    clock.offsetSeconds = (hour - now.getUTCHours()) * 3600;
+    clock.offsetSeconds = ((hour - now.getUTCHours() + 24) % 24) * 3600;
     await operate("POST", "/v1/projects/debian/sync");
     const { sync } = await work(fleet.current, { agent: master, result: { changes: 0 } });
     return sync.options.bandwidthKiBps;

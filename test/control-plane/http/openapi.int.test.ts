@@ -243,6 +243,13 @@ async function rightInputs(): Promise<Record<string, () => Promise<Walked>>> {
         },
       },
     }),
+    listTaskKeys: async () => ({ given: {} }),
+    rotateTaskKeys: async () => ({ given: {} }),
+    followTaskKeys: async () => ({
+      given: await signedCall(ftp1, "POST", "/v1/agent/task-keys", {
+        pinned: ftp1.answer.jwks.keys.map(({ kid }) => kid),
+      }),
+    }),
     getHealth: async () => ({ given: {} }),
     getReadiness: async () => ({ given: {} }),
     getTaskKeys: async () => ({ given: {} }),
