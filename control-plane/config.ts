@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { parse } from "../protocol/errors.ts";
+import { AppError, parse } from "../protocol/errors.ts";
+import type { OidcSettings } from "./auth/oidc.ts";
 
 const listenPattern = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})$/;
 
@@ -21,6 +22,15 @@ const environmentSchema = z.object({
     )
     .default("127.0.0.1:8420"),
   MIRRORFLEET_SECRET: z.string().min(1).optional(),
+  OIDC_ISSUER: z
+    .url({ protocol: /^https?$/, error: 'must be a URL: for example "https://login.example.org"' })
+    .refine(
+      (url) => url.startsWith("https:") || /^http:\/\/(127\.|localhost|\[::1\])/.test(url),
+      "must be https, except on loopback",
+    )
+    .optional(),
+  OIDC_AUDIENCE: z.string().min(1).optional(),
+  OIDC_SCOPE_CLAIM: z.string().min(1).default("mirrorfleet_scope"),
   MIRRORFLEET_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
 
@@ -32,8 +42,23 @@ export type Config = {
   secret: string | undefined;
   secretFile: string;
   adminTokenFile: string;
+  oidc: OidcSettings | null;
   logLevel: "debug" | "info" | "warn" | "error";
 };
+
+function oidcOf({
+  OIDC_ISSUER: issuer,
+  OIDC_AUDIENCE: audience,
+  OIDC_SCOPE_CLAIM: scopeClaim,
+}: z.output<typeof environmentSchema>): OidcSettings | null {
+  if (issuer === undefined) return null;
+  if (audience === undefined)
+    throw new AppError(
+      "invalid-input",
+      "OIDC_AUDIENCE is missing: without it, tokens that the issuer made for others would be taken",
+    );
+  return { issuer, audience, scopeClaim };
+}
 
 /** Reads the settings. @throws AppError `invalid-input` that names the variable. */
 export function readConfig(environment: Record<string, string | undefined>): Config {
@@ -47,6 +72,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     secret: values.MIRRORFLEET_SECRET,
     secretFile: join(dataDirectory, "secret"),
     adminTokenFile: join(dataDirectory, "admin-token"),
+    oidc: oidcOf(values),
     logLevel: values.MIRRORFLEET_LOG_LEVEL,
   };
 }

@@ -1,5 +1,6 @@
 import type { SQL } from "drizzle-orm";
 import type { Logger } from "pino";
+import type { Oidc } from "./auth/oidc.ts";
 import type { Secrets } from "./auth/secrets.ts";
 import type { Database } from "./db/connect.ts";
 
@@ -8,6 +9,8 @@ export type Ctx = {
   db: Database;
   log: Logger;
   secrets: Secrets;
+  /** Issuer of operators' identities; null where there is none. */
+  oidc: Oidc | null;
   /** The time that decides: the database's clock; tests inject another. */
   now: () => SQL;
   /** Held polls, woken by the database's notifications. */

@@ -2,9 +2,13 @@
 import { pino } from "pino";
 import { AppError } from "../protocol/errors.ts";
 import { readConfig } from "./config.ts";
+import { rotateKeysHere } from "./rotate-keys.ts";
 import { startServer } from "./server.ts";
 
 const usage = `mirrorfleet-control-plane: holds projects and schedules, signs task orders.
+
+  mirrorfleet-control-plane              serve
+  mirrorfleet-control-plane keys rotate  make a new task key; agents follow by themselves
 
 Settings come from the environment:
   MIRRORFLEET_DATA       data directory (default ./data)
@@ -12,6 +16,9 @@ Settings come from the environment:
   MIRRORFLEET_LISTEN     host:port (default 127.0.0.1:8420)
   MIRRORFLEET_SECRET     base64 of 32 random bytes; default: the file "secret" in the data directory
   MIRRORFLEET_LOG_LEVEL  debug, info, warn or error (default info)
+  OIDC_ISSUER            OpenID Connect issuer whose tokens count as operators'
+  OIDC_AUDIENCE          audience that they must have
+  OIDC_SCOPE_CLAIM       claim with viewer, operator or admin (default mirrorfleet_scope)
 `;
 
 /** Exit status of a usage or configuration error (sysexits.h EX_CONFIG): a restart would not help. */
@@ -23,7 +30,8 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  if (args.length > 0) {
+  const rotates = args.join(" ") === "keys rotate";
+  if (args.length > 0 && !rotates) {
     process.stderr.write(`mirrorfleet-control-plane: unknown argument "${args[0]}"\n\n${usage}`);
     return exitConfig;
   }
@@ -32,6 +40,11 @@ async function main(): Promise<number> {
     { level: config.logLevel, base: { pid: process.pid } },
     pino.destination({ fd: 2, sync: true }),
   );
+  if (rotates) {
+    for (const { kid, state, usableFrom } of await rotateKeysHere({ config, log }))
+      process.stdout.write(`${kid}  ${state}, from ${usableFrom}\n`);
+    return 0;
+  }
   const stopped = Promise.withResolvers<number>();
   let signals = 0;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

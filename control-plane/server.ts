@@ -5,13 +5,14 @@ import { sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { AppError } from "../protocol/errors.ts";
 import { writeFirstAdminToken } from "./auth/first-admin.ts";
+import { openOidc } from "./auth/oidc.ts";
 import { deriveSecrets, loadSecret } from "./auth/secrets.ts";
 import { openFleet } from "./auth/task-keys.ts";
 import type { Config } from "./config.ts";
 import type { Ctx } from "./context.ts";
-import { connect, type Connection } from "./db/connect.ts";
-import { startEmbeddedPostgres } from "./db/embedded-postgres.ts";
+import { connect } from "./db/connect.ts";
 import { migrate } from "./db/migrate.ts";
+import { openDatabase } from "./db/open-database.ts";
 import { removeOldAnswers } from "./db/queries/idempotent-answers.ts";
 import { leaseSeconds } from "./dispatch/lease.ts";
 import { reclaimExpired } from "./dispatch/reclaim.ts";
@@ -73,26 +74,6 @@ export async function startServer({
   }
 }
 
-async function openDatabase({
-  config,
-  log,
-  closers,
-}: {
-  config: Config;
-  log: Logger;
-  closers: (() => Promise<unknown>)[];
-}) {
-  if (config.databaseUrl !== undefined) {
-    return { connection: config.databaseUrl as Connection, exited: new Promise<never>(() => {}) };
-  }
-  const embedded = await startEmbeddedPostgres(
-    { log: (message) => log.info(message) },
-    { directory: `${config.dataDirectory}/postgres` },
-  );
-  closers.push(embedded.stop);
-  return { connection: embedded.connection as Connection, exited: embedded.exited };
-}
-
 async function start({
   config,
   log,
@@ -106,7 +87,8 @@ async function start({
 }): Promise<RunningServer> {
   // Others may pass through, to reach what is theirs; each secret inside is 0600 or 0700.
   await mkdir(config.dataDirectory, { recursive: true, mode: 0o711 });
-  const { connection, exited } = await openDatabase({ config, log, closers });
+  const { connection, exited, close: closeDatabase } = await openDatabase({ config, log });
+  closers.push(closeDatabase);
   await migrate({ connection });
   const { sql: client, db } = connect({ connection });
   closers.push(() => client.end({ timeout: 5 }));
@@ -117,7 +99,8 @@ async function start({
   const secrets = { ...derived, fleet: await openFleet({ db, now, secrets: derived }) };
   const wake = await startWake({ connection, log });
   closers.push(wake.close);
-  const ctx: Ctx = { db, log, secrets, now, waitForWake: wake.waitForWake };
+  const oidc = config.oidc && openOidc(config.oidc);
+  const ctx: Ctx = { db, log, secrets, oidc, now, waitForWake: wake.waitForWake };
   await writeFirstAdminToken(ctx, { file: config.adminTokenFile });
 
   closers.push(

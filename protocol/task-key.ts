@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** A key that signs task orders, as operators see it. */
-export const taskKeySchema = z.object({
+const taskKeySchema = z.object({
   kid: z.string().meta({ description: "Its thumbprint (RFC 7638)" }),
   state: z.enum(["to come", "in use", "replaced"]),
   createdAt: z.iso.datetime(),

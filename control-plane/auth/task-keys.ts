@@ -57,7 +57,7 @@ async function readRows({ db, now }: Pick<Ctx, "db" | "now">): Promise<Row[]> {
     .select({ key: taskKeys, usable: sql<boolean>`${taskKeys.usableFrom} <= ${now()}` })
     .from(taskKeys)
     .orderBy(asc(taskKeys.usableFrom));
-  return rows.map(({ key, usable }) => ({ ...key, usable }));
+  return rows.map(({ key, usable }) => Object.assign(key, { usable }));
 }
 
 /**

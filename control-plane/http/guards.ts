@@ -14,16 +14,22 @@ type Variables = { actor: Actor; host: HostRow; attempt: TaskTokenClaims };
 const bearer = (c: Context) =>
   /^Bearer (\S{1,4096})$/.exec(c.req.header("authorization") ?? "")?.[1];
 
+/** Whose credential this is: an operator token, or a token of the OpenID Connect issuer. */
+function actorOf(ctx: Ctx, { token }: { token: string | undefined }): Promise<Actor> {
+  if (token !== undefined && /^mfo_[A-Za-z0-9_-]{43}$/.test(token))
+    return authenticateOperator(ctx, { token });
+  if (token !== undefined && ctx.oidc !== null && token.split(".").length === 3)
+    return ctx.oidc.authenticate({ token });
+  throw new AppError(
+    "not-authenticated",
+    'needs an operator token: send "Authorization: Bearer mfo_…"',
+  );
+}
+
 /** Lets a request pass that carries an operator's credential of this scope or a higher one. */
 function operator(ctx: Ctx, { access }: Declaration) {
   return createMiddleware<{ Variables: Variables }>(async (c, next) => {
-    const token = bearer(c);
-    if (token === undefined || !/^mfo_[A-Za-z0-9_-]{43}$/.test(token))
-      throw new AppError(
-        "not-authenticated",
-        'needs an operator token: send "Authorization: Bearer mfo_…"',
-      );
-    const actor = await authenticateOperator(ctx, { token });
+    const actor = await actorOf(ctx, { token: bearer(c) });
     checkScope(
       actor,
       access === "trigger"

@@ -77,3 +77,32 @@ test.each([
   expect(output).toContain(name);
   expect(output).toContain(message);
 });
+
+test("task keys are rotated on the host while the control plane rests, and refused with the way while it runs", async () => {
+  const directory = await makePlace();
+  const rotate = async (name: string) => {
+    const logFile = join(directory, `${name}.log`);
+    const program = start({
+      name,
+      command: process.execPath,
+      args: ["control-plane/main.ts", "keys", "rotate"],
+      env: { MIRRORFLEET_DATA: join(directory, "data") },
+      logFile,
+    });
+    return { status: await exitOf(program), output: await readFile(logFile, "utf8") };
+  };
+  const { program } = await startControlPlaneProgram({ directory });
+  const refused = await rotate("refused");
+  expect(refused.status).toBe(1);
+  expect(refused.output).toContain('use "mirrorfleet keys rotate"');
+  program.child.kill("SIGTERM");
+  await exitOf(program);
+  const rotated = await rotate("rotated");
+  expect(rotated.status).toBe(0);
+  expect(rotated.output).toMatch(/in use[\s\S]+to come/);
+  const again = await startControlPlaneProgram({ directory, name: "again" });
+  expect((await again.client.listTaskKeys()).map(({ state }) => state)).toEqual([
+    "in use",
+    "to come",
+  ]);
+});

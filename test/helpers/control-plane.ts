@@ -22,7 +22,13 @@ import { startWake } from "../../control-plane/dispatch/wake.ts";
 import { createApp } from "../../control-plane/http/app.ts";
 
 /** A control plane without sockets on a real database: requests go to the app directly. */
-export async function startControlPlane({ connection }: { connection: Connection }) {
+export async function startControlPlane({
+  connection,
+  oidc = null,
+}: {
+  connection: Connection;
+  oidc?: Ctx["oidc"];
+}) {
   const log = pino({ level: "silent" });
   const { sql: client, db } = connect({ connection, max: 4 });
   const derived = deriveSecrets({ secret: randomBytes(32) });
@@ -34,6 +40,7 @@ export async function startControlPlane({ connection }: { connection: Connection
     db,
     log,
     secrets,
+    oidc,
     now,
     waitForWake: wake.waitForWake,
   };
