@@ -3,7 +3,7 @@ import { execa } from "execa";
 import { AppError } from "../protocol/errors.ts";
 import { clockToleranceSeconds } from "../protocol/order.ts";
 import { type Config, required } from "./config.ts";
-import { resolveMirrorRoot } from "./destination.ts";
+import { resolveMirrorRoots } from "./destination.ts";
 import { readIdentity } from "./identity.ts";
 
 type Check = { name: string; run: () => Promise<string> };
@@ -20,13 +20,17 @@ async function checkRsync({ rsync }: Config): Promise<string> {
   return version[0];
 }
 
-async function checkMirrorRoot(config: Config): Promise<string> {
-  const root = await resolveMirrorRoot({ mirrorRoot: required("mirror-root", config.mirrorRoot) });
-  await access(root, constants.W_OK | constants.X_OK).catch(() => {
-    throw fail(`${root} is not writable for this user`);
-  });
-  const { bavail, bsize } = await statfs(root);
-  return `${root}, ${Math.floor((bavail * bsize) / 1e9)} GB free`;
+async function checkMirrorRoots(config: Config): Promise<string> {
+  const mirrorRoots = required("mirror-roots", config.mirrorRoots);
+  const said: string[] = [];
+  for (const root of await resolveMirrorRoots({ mirrorRoots })) {
+    await access(root, constants.W_OK | constants.X_OK).catch(() => {
+      throw fail(`${root} is not writable for this user`);
+    });
+    const { bavail, bsize } = await statfs(root);
+    said.push(`${root}, ${Math.floor((bavail * bsize) / 1e9)} GB free`);
+  }
+  return said.join("; ");
 }
 
 async function checkStateDir({ stateDir }: Config): Promise<string> {
@@ -63,7 +67,7 @@ export async function checkHost({
 }): Promise<boolean> {
   const checks: Check[] = [
     { name: "rsync", run: () => checkRsync(config) },
-    { name: "mirror root", run: () => checkMirrorRoot(config) },
+    { name: "mirror roots", run: () => checkMirrorRoots(config) },
     {
       name: "sources",
       run: async () => {

@@ -10,7 +10,8 @@ import { parseSourceRule, type Policy } from "./policy.ts";
 export const settings = {
   "control-plane": "URL of the control plane",
   "state-dir": "keys, spool and rsyncd files (default /var/lib/mirrorfleet-agent)",
-  "mirror-root": "directory below which this host keeps its mirrors",
+  "mirror-roots":
+    'directories below which this host keeps its mirrors, separated by ":"; the first is the default',
   sources:
     'places to pull from, separated by spaces: "rsync://host[:port]/module/"; "rsync://*" is any',
   options: `rsync options that orders may use, separated by spaces (default: ${rsyncOptionNames.join(" ")})`,
@@ -48,10 +49,20 @@ const valuesSchema = z.object({
     .string()
     .regex(/^\//, "must be an absolute path")
     .default("/var/lib/mirrorfleet-agent"),
-  "mirror-root": z
+  "mirror-roots": z
     .string()
-    .regex(/^\/./, 'must be an absolute path other than "/": for example "/srv/mirror"')
-    .refine((path) => !/[\0\n]/.test(path), "must not hold a line break")
+    .transform((text) => text.split(":"))
+    .pipe(
+      z.array(
+        z
+          .string()
+          .regex(
+            /^\/[^\p{Cc}]+$/u,
+            'must be absolute paths other than "/": for example "/srv/mirror"',
+          ),
+      ),
+    )
+    .refine((paths) => new Set(paths).size === paths.length, "must not repeat a path")
     .optional(),
   sources: z.string().default(""),
   options: z
@@ -68,7 +79,7 @@ const valuesSchema = z.object({
 export type Config = {
   controlPlane: string | undefined;
   stateDir: string;
-  mirrorRoot: string | undefined;
+  mirrorRoots: string[] | undefined;
   policy: Policy;
   rsync: string;
   daemon: { port: number; address: string | null };
@@ -145,7 +156,7 @@ export function readConfig({
   return {
     controlPlane: values["control-plane"],
     stateDir: values["state-dir"],
-    mirrorRoot: values["mirror-root"],
+    mirrorRoots: values["mirror-roots"],
     policy: { sources: sourceRules(values.sources), options: values.options },
     rsync: values.rsync,
     daemon: { port: values["daemon-port"], address: values["daemon-address"] ?? null },

@@ -5,7 +5,8 @@ import type { SeenOrders } from "./verify-order.ts";
 
 /** What each part of a running agent gets first. */
 export type AgentCtx = {
-  config: Config & { mirrorRoot: string };
+  /** Mirror roots with symlinks resolved, the default first. */
+  config: Config & { mirrorRoots: string[] };
   identity: Identity;
   controlPlane: string;
   clock: Clock;

@@ -9,7 +9,7 @@ const refused = (message: string, cause?: unknown) =>
   new AppError("order-refused", message, { cause });
 
 /** The mirror root with symlinks resolved; it must exist, for an unmounted disk must not be filled. @throws AppError `order-refused`. */
-export async function resolveMirrorRoot({ mirrorRoot }: { mirrorRoot: string }): Promise<string> {
+async function resolveMirrorRoot({ mirrorRoot }: { mirrorRoot: string }): Promise<string> {
   const root = await realpath(mirrorRoot).catch((cause: unknown) => {
     throw refused(
       `mirror root ${mirrorRoot} cannot be used: is its disk mounted? (${(cause as Error).message})`,
@@ -20,6 +20,42 @@ export async function resolveMirrorRoot({ mirrorRoot }: { mirrorRoot: string }):
   if (!(await lstat(root)).isDirectory())
     throw refused(`mirror root ${mirrorRoot} is not a directory`);
   return root;
+}
+
+/**
+ * All mirror roots with symlinks resolved. None may lie in another: one's deletions would be the
+ * other's loss. @throws AppError `order-refused`.
+ */
+export async function resolveMirrorRoots({
+  mirrorRoots,
+}: {
+  mirrorRoots: string[];
+}): Promise<string[]> {
+  const roots: string[] = [];
+  for (const mirrorRoot of mirrorRoots) roots.push(await resolveMirrorRoot({ mirrorRoot }));
+  for (const [index, root] of roots.entries()) {
+    const other = roots.find(
+      (each, at) => at !== index && `${root}${sep}`.startsWith(`${each}${sep}`),
+    );
+    if (other !== undefined) throw refused(`mirror root ${root} lies within mirror root ${other}`);
+  }
+  return roots;
+}
+
+/** The mirror root that an order names; null is the first. @throws AppError `order-refused`. */
+export function chooseRoot({
+  mirrorRoots,
+  root,
+}: {
+  mirrorRoots: string[];
+  root: string | null;
+}): string {
+  const chosen = root === null ? mirrorRoots[0] : mirrorRoots.find((each) => each === root);
+  if (chosen === undefined)
+    throw refused(
+      `${root} is not a mirror root of this host: to allow it, add it to MIRRORFLEET_MIRROR_ROOTS`,
+    );
+  return chosen;
 }
 
 /** One step down: the directory `name` of `parent`, made if absent, symlinks resolved. */

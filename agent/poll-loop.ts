@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { AppError } from "../protocol/errors.ts";
 import {
   daemonUsersSchema,
-  type Daemon,
   type PollAnswer,
   pollAnswerSchema,
+  type Root,
 } from "../protocol/fleet.ts";
 import { backOff } from "./back-off.ts";
 import type { AgentCtx } from "./context.ts";
@@ -21,7 +21,11 @@ const waitSeconds = 25;
 /** Beyond the wait: the network, and a control plane that is busy. */
 const answerSeconds = 15;
 
-type RunningDaemon = { identity: Daemon; update: (users: DaemonUser[]) => Promise<void> };
+type RunningDaemon = {
+  port: number;
+  roots: Root[];
+  update: (users: DaemonUser[]) => Promise<void>;
+};
 
 /** Delivers what an earlier process of this agent left; an rsync that died with it counts as interrupted. */
 export async function deliverLeftovers(
@@ -100,7 +104,8 @@ export async function pollLoop(
         agentVersion: version,
         waitSeconds,
         daemonUsersVersion,
-        daemon: daemon?.identity ?? null,
+        daemonPort: daemon?.port ?? null,
+        roots: daemon?.roots ?? ctx.config.mirrorRoots.map((path) => ({ path, module: null })),
       },
       schema: pollAnswerSchema,
       timeoutSeconds: waitSeconds + answerSeconds,

@@ -2,33 +2,31 @@ import { mkdir } from "node:fs/promises";
 import { AppError } from "../protocol/errors.ts";
 import { type Config, required } from "./config.ts";
 import type { AgentCtx } from "./context.ts";
-import { holdName, resolveMirrorRoot } from "./destination.ts";
+import { holdName, resolveMirrorRoots } from "./destination.ts";
 import { readIdentity } from "./identity.ts";
 import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
 import { startDaemon } from "./rsync/daemon.ts";
 import { endLeftovers } from "./rsync/leftovers.ts";
 import { openSeenOrders } from "./verify-order.ts";
 
-/** Name of the module that a master serves its mirror root as. */
-const daemonModule = "mirror";
+/** The roots with the modules that a master serves them as: "mirror", "mirror-2" and so on. */
+const withModules = (mirrorRoots: string[]) =>
+  mirrorRoots.map((path, index) => ({
+    path,
+    module: `mirror${index === 0 ? "" : `-${index + 1}`}`,
+  }));
 
 async function startMastersDaemon(ctx: AgentCtx) {
   if (!ctx.identity.roles.includes("master")) return null;
   const { port, address } = ctx.config.daemon;
+  const roots = withModules(ctx.config.mirrorRoots);
   // Nobody is admitted before the control plane has said who is.
   const daemon = await startDaemon(
     { rsync: ctx.config.rsync, log: ctx.log },
-    {
-      mirrorRoot: ctx.config.mirrorRoot,
-      module: daemonModule,
-      port,
-      address,
-      stateDir: ctx.config.stateDir,
-      users: [],
-    },
+    { roots, port, address, stateDir: ctx.config.stateDir, users: [] },
   );
-  ctx.log(`the rsync daemon serves ${ctx.config.mirrorRoot} on port ${port}`);
-  return { identity: { port, module: daemonModule }, update: daemon.update, stop: daemon.stop };
+  ctx.log(`the rsync daemon serves ${ctx.config.mirrorRoots.join(", ")} on port ${port}`);
+  return { port, roots, update: daemon.update, stop: daemon.stop };
 }
 
 /**
@@ -47,8 +45,8 @@ export async function runAgent({
   hurry: AbortSignal;
 }): Promise<void> {
   const identity = await readIdentity({ stateDir: config.stateDir });
-  const mirrorRoot = await resolveMirrorRoot({
-    mirrorRoot: required("mirror-root", config.mirrorRoot),
+  const mirrorRoots = await resolveMirrorRoots({
+    mirrorRoots: required("mirror-roots", config.mirrorRoots),
   });
   if (config.policy.sources.length === 0)
     throw new AppError(
@@ -63,7 +61,7 @@ export async function runAgent({
   const leftovers = await endLeftovers({ stateDir: config.stateDir });
   if (leftovers > 0) log(`ended ${leftovers} rsync processes that an agent before this one left`);
   const ctx: AgentCtx = {
-    config: { ...config, mirrorRoot },
+    config: { ...config, mirrorRoots },
     identity,
     controlPlane: config.controlPlane ?? identity.controlPlane,
     clock: { skewSeconds: 0 },

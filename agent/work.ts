@@ -3,7 +3,7 @@ import type { Progress, Result } from "../protocol/report.ts";
 import { formatRsyncUrl } from "../protocol/rsync.ts";
 import { eventByOutcome } from "../protocol/states.ts";
 import type { AgentCtx } from "./context.ts";
-import { holdDestination, resolveDestination } from "./destination.ts";
+import { chooseRoot, holdDestination, resolveDestination } from "./destination.ts";
 import { addStats, syncTree } from "./rsync/sync.ts";
 import { openSealed } from "./sealed.ts";
 
@@ -64,13 +64,14 @@ function together(first: Report | undefined, second: Report): Report {
  */
 export async function workOn(ctx: AgentCtx, input: Input): Promise<Report> {
   let result: Report | undefined;
+  const mirrorRoot = chooseRoot({ ...ctx.config, root: input.sync.root });
   // All destinations first: an order of which a part is refused changes nothing.
   const steps: { step: Step; destination: string }[] = [];
   for (const step of input.sync.steps)
     steps.push({
       step,
       destination: await resolveDestination({
-        mirrorRoot: ctx.config.mirrorRoot,
+        mirrorRoot,
         destination: step.destination,
       }),
     });

@@ -116,7 +116,7 @@ export async function startAgent(
   const env = {
     MIRRORFLEET_CONTROL_PLANE: url,
     MIRRORFLEET_STATE_DIR: join(directory, host, "state"),
-    MIRRORFLEET_MIRROR_ROOT: rootOf(directory, host),
+    MIRRORFLEET_MIRROR_ROOTS: rootOf(directory, host),
     MIRRORFLEET_SOURCES: source,
     MIRRORFLEET_DAEMON_PORT: String(daemonPort),
     MIRRORFLEET_DAEMON_ADDRESS: "127.0.0.1",

@@ -178,6 +178,8 @@ export function createClient(server: { url: string; token: string }) {
     getReplica: (name: string, on: string) => get(replicaSchema, replica(name, on)),
     pauseReplica: (name: string, on: string) => post(replicaSchema, replica(name, on, "/pause")),
     resumeReplica: (name: string, on: string) => post(replicaSchema, replica(name, on, "/resume")),
+    moveReplica: (name: string, on: string, root: string | null) =>
+      post(runDetailSchema.nullable(), replica(name, on, "/move"), { root }),
     resyncReplica: (name: string, on: string) =>
       post(runDetailSchema, replica(name, on, "/resync")),
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { roleSchema } from "./host.ts";
-import { hostAddress, hostName, moduleName, port } from "./names.ts";
+import { hostAddress, hostName, moduleName, port, rootPath } from "./names.ts";
 
 /** A public key as JWK (RFC 8037): Ed25519 signs, X25519 opens what is sealed. */
 const publicKey = <Curve extends string>(crv: Curve) =>
@@ -14,9 +14,9 @@ export const sealingKeySchema = publicKey("X25519");
 export type SigningKey = z.infer<typeof signingKeySchema>;
 export type SealingKey = z.infer<typeof sealingKeySchema>;
 
-/** What a master's agent says of the rsync daemon that it runs. */
-const daemonSchema = z.strictObject({ port, module: moduleName });
-export type Daemon = z.infer<typeof daemonSchema>;
+/** A mirror root of a host; on a master with the module of its rsync daemon that serves it. */
+const rootSchema = z.strictObject({ path: rootPath, module: moduleName.nullable() });
+export type Root = z.infer<typeof rootSchema>;
 
 /** Body of `POST /v1/enrol`. */
 export const enrolSchema = z.strictObject({
@@ -63,8 +63,10 @@ export const pollSchema = z.strictObject({
   waitSeconds: z.int().min(0).max(60),
   /** Version of the daemon users that the agent has; answered at once when it differs. */
   daemonUsersVersion: z.string().max(100).nullable(),
-  /** The rsync daemon that a master runs. */
-  daemon: daemonSchema.nullable(),
+  /** Port of the rsync daemon that a master runs; null elsewhere. */
+  daemonPort: port.nullable(),
+  /** Mirror roots with symlinks resolved; the first is where projects go by default. */
+  roots: z.array(rootSchema).min(1).max(32),
 });
 export type Poll = z.infer<typeof pollSchema>;
 

@@ -70,6 +70,7 @@ export const hostSchema = z.object({
   state: z.enum(["invited", "enrolled", "revoked"]),
   drained: z.boolean().meta({ description: "It is given no new tasks" }),
   runningTasks: z.int(),
+  roots: z.array(z.string()).meta({ description: "Its mirror roots, the default first" }),
   agentVersion: z.string().nullable(),
   lastSeenAt: z.iso.datetime().nullable(),
   createdAt: z.iso.datetime(),

@@ -68,6 +68,12 @@ export const relativePath = z
     'must be a relative path of plain segments (letters, digits, "._+@=,:^~-"; none empty, "." or "..", none that begins with "-"): for example "pub/debian"',
   );
 
+/** Absolute path of a mirror root, as its host says it. */
+export const rootPath = z
+  .string()
+  .max(1024)
+  .regex(/^\/[^\p{Cc}]+$/u, 'must be an absolute path other than "/"');
+
 /** Name of an rsync daemon's module. */
 export const moduleName = z
   .string()

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { projectName, relativePath } from "./names.ts";
+import { projectName, relativePath, rootPath } from "./names.ts";
 import { rsyncLimitsSchema, rsyncOptionsSchema, sourceSchema } from "./rsync.ts";
 
 /** `typ` header of each kind of token: one kind is never taken for another (RFC 8725 §3.11). */
@@ -25,7 +25,7 @@ const stepSchema = z.strictObject({
     )
     .min(1)
     .max(11),
-  /** Below the agent's mirror root. */
+  /** Below the mirror root. */
   destination: relativePath,
 });
 export type Step = z.infer<typeof stepSchema>;
@@ -33,6 +33,8 @@ export type Step = z.infer<typeof stepSchema>;
 /** What a task order tells the agent to do: rsyncs in this order. */
 const syncSpecSchema = z.strictObject({
   project: projectName,
+  /** Mirror root of the host; null: its first. */
+  root: rootPath.nullable(),
   steps: z.array(stepSchema).min(1).max(20),
   options: rsyncOptionsSchema,
   limits: rsyncLimitsSchema,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hostName, networkHost, projectName, relativePath } from "./names.ts";
+import { hostName, networkHost, projectName, relativePath, rootPath } from "./names.ts";
 import { pageQuery, queryFlag } from "./paging.ts";
 import { rsyncOptionsSchema } from "./rsync.ts";
 import { scheduleFields, timeWindowSchema } from "./schedule.ts";
@@ -158,7 +158,11 @@ export const replicaSchema = z.object({
   project: z.string(),
   host: z.string(),
   role: z.enum(["master", "ftp"]),
-  path: z.string().meta({ description: "Below the host's mirror root" }),
+  root: z
+    .string()
+    .nullable()
+    .meta({ description: "Mirror root of the host; null: the host's first" }),
+  path: z.string().meta({ description: "Below the mirror root" }),
   source: z.string().meta({ description: "Where it pulls from" }),
   generation: z.int(),
   behind: z.int().meta({ description: "Generations that the project is ahead" }),
@@ -166,6 +170,13 @@ export const replicaSchema = z.object({
   paused: z.boolean(),
 });
 export type Replica = z.infer<typeof replicaSchema>;
+
+/** Body of `POST /v1/projects/{project}/replicas/{host}/move`. */
+export const replicaMoveSchema = z.strictObject({
+  root: rootPath
+    .nullable()
+    .meta({ description: "One of the host's mirror roots; null: its first" }),
+});
 
 /** Query of `GET /v1/replicas`. */
 export const replicasQuerySchema = z.strictObject({

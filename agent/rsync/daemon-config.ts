@@ -4,8 +4,8 @@ import { AppError } from "../../protocol/errors.ts";
 export type DaemonUser = { name: string; password: string; addresses: string[] };
 
 export type DaemonSettings = {
-  mirrorRoot: string;
-  module: string;
+  /** What it serves: a module for each mirror root. */
+  roots: { path: string; module: string }[];
   port: number;
   /** Address to listen on; null is all. */
   address: string | null;
@@ -24,7 +24,7 @@ function value(text: string): string {
 /** Path of the file with the users' passwords. */
 export const secretsFile = (stateDir: string) => join(stateDir, "rsyncd.secrets");
 
-/** Text of rsyncd.conf: one read-only module, each host by name, password and address. `owner` reads the files, where root starts it. */
+/** Text of rsyncd.conf: a read-only module for each root, each host by name, password and address. `owner` reads the files, where root starts it. */
 export function renderDaemonConfig({
   settings,
   users,
@@ -46,8 +46,6 @@ export function renderDaemonConfig({
     "munge symlinks = no",
     "reverse lookup = no",
     "timeout = 3600",
-    `[${value(settings.module)}]`,
-    `path = ${value(settings.mirrorRoot)}`,
     "read only = yes",
     "list = no",
     "numeric ids = yes",
@@ -59,6 +57,10 @@ export function renderDaemonConfig({
     "strict modes = yes",
     `hosts allow = ${addresses.length > 0 ? addresses.map(value).join(" ") : "255.255.255.255"}`,
     "hosts deny = *",
+    ...settings.roots.flatMap(({ path, module }) => [
+      `[${value(module)}]`,
+      `path = ${value(path)}`,
+    ]),
   ];
   return `${lines.join("\n")}\n`;
 }

@@ -34,7 +34,7 @@ async function writeConfig({
   settings: DaemonSettings;
   users: DaemonUser[];
 }): Promise<string> {
-  const { uid, gid } = await stat(settings.mirrorRoot);
+  const { uid, gid } = await stat(settings.roots[0]!.path);
   const owner = process.getuid?.() === 0 ? { uid, gid } : null;
   const path = join(settings.stateDir, "rsyncd.conf");
   // Passwords first: a user must never stand in the configuration without one.

@@ -33,6 +33,7 @@ const hostText = (host: Host) =>
     ["addresses", host.addresses.join(", ")],
     ["labels", labelText(host.labels)],
     ["parallel", host.parallel ?? "as its agent is set"],
+    ["mirror roots", host.roots.join(", ")],
     ["running tasks", host.runningTasks],
     ["agent", host.agentVersion],
     ["seen", ago(host.lastSeenAt)],

@@ -10,7 +10,7 @@ const replicaTable = (replicas: Replica[]) =>
       replica.project,
       replica.host,
       replica.role,
-      replica.path,
+      replica.root === null ? replica.path : `${replica.root}/${replica.path}`,
       replica.source,
       replica.generation,
       replica.behind,
@@ -48,6 +48,21 @@ export function addReplica(program: Command): void {
           ),
         ),
       );
+  replica
+    .command("move")
+    .description(
+      "move a replica to another mirror root of its host; the old tree stays until you remove it",
+    )
+    .argument("<project>")
+    .argument("<host>")
+    .argument("<root>", 'one of "host show"; "default" is the first')
+    .action(
+      action(async ({ client, print }, { args: [project, host, root] }) =>
+        print(await client.moveReplica(project!, host!, root === "default" ? null : root!), (run) =>
+          run ? `run ${run.id}: ${run.state}` : "moved; there is nothing to pull yet",
+        ),
+      ),
+    );
   replica
     .command("resync")
     .description("pull a replica again, whatever its generation")

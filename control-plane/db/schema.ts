@@ -14,7 +14,7 @@ import {
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
-import type { SealingKey, SigningKey } from "../../protocol/fleet.ts";
+import type { Root, SealingKey, SigningKey } from "../../protocol/fleet.ts";
 import type { Role } from "../../protocol/host.ts";
 import type { BandwidthWindow, Part } from "../../protocol/project.ts";
 import type { Progress, Result } from "../../protocol/report.ts";
@@ -91,7 +91,8 @@ export const hosts = pgTable("hosts", {
   agentVersion: text("agent_version"),
   /** The rsync daemon that a master's agent runs. */
   daemonPort: integer("daemon_port"),
-  daemonModule: text("daemon_module"),
+  /** Mirror roots, the default first. */
+  roots: jsonb("roots").$type<Root[]>().notNull().default([]),
   createdAt: createdAt(),
 });
 
@@ -164,6 +165,10 @@ export const replicas = pgTable(
       .references(() => hosts.id),
     role: text("role").$type<Role>().notNull(),
     generation: bigint("generation", { mode: "number" }).notNull().default(0),
+    /** Mirror root where it is to be; null: the host's first. */
+    root: text("root"),
+    /** Mirror root where `generation` is; while it moves, another than `root`. */
+    syncedRoot: text("synced_root"),
     syncedAt: time("synced_at"),
     pausedAt: time("paused_at"),
   },

@@ -92,7 +92,7 @@ export async function distribute(
     .where(eq(projects.id, project.id));
   await ctx.db
     .update(replicas)
-    .set({ generation, syncedAt: sql`${ctx.now()}` })
+    .set({ generation, syncedAt: sql`${ctx.now()}`, syncedRoot: sql`${replicas.root}` })
     .where(and(eq(replicas.projectId, project.id), eq(replicas.role, "master")));
   const [distributing] = await ctx.db
     .update(runs)
@@ -114,6 +114,7 @@ export async function advanceReplica(
     .set({
       generation: sql`greatest(${replicas.generation}, ${generation})`,
       syncedAt: sql`${ctx.now()}`,
+      syncedRoot: sql`${replicas.root}`,
     })
     .where(and(eq(replicas.projectId, projectId), eq(replicas.hostId, hostId)));
 }

@@ -19,21 +19,23 @@ async function masterSource(
   { project, user }: { project: ProjectRow; user: string },
 ): Promise<Source> {
   const [row] = await db
-    .select({ host: hosts })
+    .select({ host: hosts, root: replicas.syncedRoot })
     .from(replicas)
     .innerJoin(hosts, eq(hosts.id, replicas.hostId))
     .where(and(eq(replicas.projectId, project.id), eq(replicas.role, "master")));
   const master = row?.host;
-  if (!master?.daemonPort || !master.daemonModule) {
+  const root = row?.root ?? master?.roots[0]?.path;
+  const module = master?.roots.find(({ path }) => path === root)?.module;
+  if (!master?.daemonPort || !module) {
     throw new AppError(
       "unavailable",
-      `the master of project ${project.name} has not said where its rsync daemon is`,
+      `the master of project ${project.name} has not said where its rsync daemon serves it`,
     );
   }
   return {
     host: master.addresses[0]!,
     port: master.daemonPort,
-    module: master.daemonModule,
+    module,
     path: project.path,
     user,
   };
@@ -93,11 +95,15 @@ export async function syncSpec(
   { task, host }: { task: TaskRow; host: HostRow },
 ): Promise<SyncSpec> {
   const [row] = await ctx.db
-    .select({ project: projects, run: runs, now: sql<string>`${ctx.now()}` })
+    .select({ project: projects, run: runs, root: replicas.root, now: sql<string>`${ctx.now()}` })
     .from(runs)
     .innerJoin(projects, eq(projects.id, runs.projectId))
+    .innerJoin(
+      replicas,
+      and(eq(replicas.projectId, runs.projectId), eq(replicas.hostId, task.hostId)),
+    )
     .where(eq(runs.id, task.runId));
-  const { project, run, now } = row!;
+  const { project, run, root, now } = row!;
   const fromUpstream = task.role === "master";
   const fromMaster = async (): Promise<Step[]> => [
     {
@@ -115,6 +121,7 @@ export async function syncSpec(
   ];
   return {
     project: project.name,
+    root,
     steps: fromUpstream ? await upstreamSteps(ctx, { project, host }) : await fromMaster(),
     options: {
       ...project.rsync,

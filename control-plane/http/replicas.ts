@@ -1,9 +1,10 @@
 import { pageOf } from "../../protocol/paging.ts";
-import { replicaSchema, replicasQuerySchema } from "../../protocol/project.ts";
+import { replicaMoveSchema, replicaSchema, replicasQuerySchema } from "../../protocol/project.ts";
 import { runDetailSchema } from "../../protocol/run.ts";
 import { readReplica, readReplicaPage } from "../db/queries/replicas.ts";
 import { readRun } from "../db/queries/runs.ts";
 import { resyncReplica } from "../dispatch/resync.ts";
+import { moveReplica } from "../fleet/move-replica.ts";
 import { pauseReplica } from "../fleet/pauses.ts";
 import { change, type Operation, read } from "./operation.ts";
 import { replicaParams } from "./params.ts";
@@ -60,6 +61,27 @@ export const replicaOperations: Operation[] = [
   ),
   pause("pauseReplica", true),
   pause("resumeReplica", false),
+  change(
+    {
+      ...one,
+      id: "moveReplica",
+      method: "POST",
+      path: `${one.path}/move`,
+      access: "admin",
+      summary:
+        "Move a replica to another mirror root of its host: it is pulled anew, and the old tree stays until somebody removes it. Answers the run; null where there is nothing to pull yet",
+      body: replicaMoveSchema,
+      answer: runDetailSchema.nullable(),
+      errors: ["not-found", "conflict"],
+      example: { root: "/srv/disk2/mirror" },
+    },
+    async (ctx, { params, body }) => {
+      const { view: before } = await readReplica(ctx, params);
+      const id = await moveReplica(ctx, { ...params, ...body });
+      const { view: after } = await readReplica(ctx, params);
+      return { answer: id === null ? null : await readRun(ctx, { id }), before, after };
+    },
+  ),
   change(
     {
       ...one,

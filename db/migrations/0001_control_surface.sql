@@ -33,6 +33,7 @@ ALTER TABLE "fleet" ADD COLUMN "upstream_parallel_of" jsonb DEFAULT '{}'::jsonb 
 ALTER TABLE "hosts" ADD COLUMN "labels" jsonb DEFAULT '{}'::jsonb NOT NULL;--> statement-breakpoint
 ALTER TABLE "hosts" ADD COLUMN "parallel" integer;--> statement-breakpoint
 ALTER TABLE "hosts" ADD COLUMN "drained_at" timestamp (3) with time zone;--> statement-breakpoint
+ALTER TABLE "hosts" ADD COLUMN "roots" jsonb DEFAULT '[]'::jsonb NOT NULL;--> statement-breakpoint
 ALTER TABLE "operator_tokens" ADD COLUMN "expires_at" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "operator_tokens" ADD COLUMN "last_used_at" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "projects" ADD COLUMN "description" text DEFAULT '' NOT NULL;--> statement-breakpoint
@@ -53,6 +54,8 @@ ALTER TABLE "projects" ADD COLUMN "retry_seconds" integer DEFAULT 5 NOT NULL;-->
 ALTER TABLE "projects" ADD COLUMN "unpublished" boolean DEFAULT false NOT NULL;--> statement-breakpoint
 ALTER TABLE "projects" ADD COLUMN "version" integer DEFAULT 1 NOT NULL;--> statement-breakpoint
 ALTER TABLE "projects" ADD COLUMN "paused_at" timestamp (3) with time zone;--> statement-breakpoint
+ALTER TABLE "replicas" ADD COLUMN "root" text;--> statement-breakpoint
+ALTER TABLE "replicas" ADD COLUMN "synced_root" text;--> statement-breakpoint
 ALTER TABLE "replicas" ADD COLUMN "paused_at" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "tasks" ADD COLUMN "cancel_requested_at" timestamp (3) with time zone;--> statement-breakpoint
 CREATE INDEX "audit_events_latest" ON "audit_events" USING btree ("at");--> statement-breakpoint

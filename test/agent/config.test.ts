@@ -28,8 +28,8 @@ test("flags win over the environment, and the environment over the file", async 
 test.each([
   ["MIRRORFLEET_CONTROL_PLANE", "ftp://x", "must be an https URL"],
   ["MIRRORFLEET_CONTROL_PLANE", "http://control.example.org", "must be https, except on loopback"],
-  ["MIRRORFLEET_MIRROR_ROOT", "/", 'other than "/"'],
-  ["MIRRORFLEET_MIRROR_ROOT", "srv", "absolute path"],
+  ["MIRRORFLEET_MIRROR_ROOTS", "/", 'other than "/"'],
+  ["MIRRORFLEET_MIRROR_ROOTS", "srv", "absolute paths"],
   ["MIRRORFLEET_DAEMON_PORT", "0", "from 1 to 65535"],
   ["MIRRORFLEET_DAEMON_PORT", "70000", "from 1 to 65535"],
   ["MIRRORFLEET_DAEMON_PORT", "http", "whole number"],
@@ -46,9 +46,9 @@ test.each([
 });
 
 test("a setting in the file that does not exist is refused with the known ones", async () => {
-  const file = await configFile("MIRRORFLEET_MIROR_ROOT=/srv\n");
+  const file = await configFile("MIRRORFLEET_MIROR_ROOTS=/srv\n");
   expect(() => readConfig({ file, environment: {}, flags: {} })).toThrow(
-    /MIRRORFLEET_MIROR_ROOT is not a known setting; those are .*MIRRORFLEET_MIRROR_ROOT/,
+    /MIRRORFLEET_MIROR_ROOTS is not a known setting; those are .*MIRRORFLEET_MIRROR_ROOTS/,
   );
 });
 

@@ -3,7 +3,12 @@ import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { holdDestination, resolveDestination } from "../../agent/destination.ts";
+import {
+  chooseRoot,
+  holdDestination,
+  resolveDestination,
+  resolveMirrorRoots,
+} from "../../agent/destination.ts";
 import { isRelativePath } from "../../protocol/names.ts";
 import { temporaryDirectory } from "../helpers/directory.ts";
 
@@ -122,4 +127,20 @@ test("a destination is held by one at a time", async () => {
   await expect(holdDestination({ destination })).rejects.toMatchObject({ code: "conflict" });
   await held.release();
   await (await holdDestination({ destination })).release();
+});
+
+test("an order's root must be one of this host's; none may lie in another", async () => {
+  const { outside, mirrorRoot } = await makeRoot();
+  const second = join(outside, "second");
+  await mkdir(second);
+  await symlink(mirrorRoot, join(outside, "link"));
+  const mirrorRoots = await resolveMirrorRoots({ mirrorRoots: [mirrorRoot, second] });
+  expect(chooseRoot({ mirrorRoots, root: null })).toBe(mirrorRoot);
+  expect(chooseRoot({ mirrorRoots, root: second })).toBe(second);
+  for (const root of ["/", "/etc", `${second}/`, `${second}/x`, join(outside, "link")])
+    expect(() => chooseRoot({ mirrorRoots, root })).toThrow("MIRRORFLEET_MIRROR_ROOTS");
+  for (const other of [outside, join(outside, "link"), mirrorRoot])
+    await expect(resolveMirrorRoots({ mirrorRoots: [mirrorRoot, other] })).rejects.toThrow(
+      "lies within",
+    );
 });

@@ -20,10 +20,10 @@ async function makeAgent() {
   const config = readConfig({
     file: "/dev/null",
     environment: {},
-    flags: { "state-dir": stateDir, "mirror-root": mirrorRoot, sources: "rsync://*" },
+    flags: { "state-dir": stateDir, "mirror-roots": mirrorRoot, sources: "rsync://*" },
   });
   const ctx: AgentCtx = {
-    config: { ...config, mirrorRoot },
+    config: { ...config, mirrorRoots: [mirrorRoot] },
     identity,
     controlPlane: "http://127.0.0.1:1",
     clock: { skewSeconds: 0 },

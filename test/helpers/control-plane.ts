@@ -135,13 +135,18 @@ export async function enrolAgent(
     waitSeconds = 0,
     daemonUsersVersion = null,
   } = {}) => {
-    const daemon = role === "master" ? { port: 8873, module: "mirror" } : null;
+    const isMaster = role === "master";
+    const roots = ["/srv/mirror", "/srv/disk2"].map((root, index) => ({
+      path: root,
+      module: isMaster ? `mirror${index || ""}` : null,
+    }));
     const { body } = await request("POST", "/v1/agent/poll", {
       pollId,
       agentVersion: "test",
       waitSeconds,
       daemonUsersVersion,
-      daemon,
+      daemonPort: isMaster ? 8873 : null,
+      roots,
     });
     return body as PollAnswer;
   };

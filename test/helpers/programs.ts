@@ -124,7 +124,7 @@ export async function joinAgent(
     env: {
       MIRRORFLEET_CONTROL_PLANE: url,
       MIRRORFLEET_STATE_DIR: stateDir,
-      MIRRORFLEET_MIRROR_ROOT: root,
+      MIRRORFLEET_MIRROR_ROOTS: root,
       MIRRORFLEET_SOURCES: source,
       MIRRORFLEET_DAEMON_ADDRESS: "127.0.0.1",
       ...env,

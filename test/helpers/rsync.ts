@@ -22,6 +22,7 @@ export async function freePort(): Promise<number> {
 export function syncSpec({ port, ...overrides }: { port: number } & Partial<SyncSpec>): SyncSpec {
   return {
     project: "debian",
+    root: null,
     steps: [
       {
         sources: [
@@ -60,8 +61,7 @@ export async function startSource() {
   const daemon = await startDaemon(
     { rsync: "rsync", log: () => {} },
     {
-      mirrorRoot: tree,
-      module: "mirror",
+      roots: [{ path: tree, module: "mirror" }],
       port,
       address: "127.0.0.1",
       stateDir,

@@ -31,6 +31,7 @@ function hostView({ host, runningTasks }: Listed): Host {
     state: host.revokedAt ? "revoked" : host.signingKey ? "enrolled" : "invited",
     drained: host.drainedAt !== null,
     runningTasks,
+    roots: host.roots.map(({ path }) => path),
     agentVersion: host.agentVersion,
     lastSeenAt: host.lastSeenAt?.toISOString() ?? null,
     createdAt: host.createdAt.toISOString(),
@@ -116,7 +117,8 @@ export async function noteSeen(
     .set({
       lastSeenAt: sql`now()`,
       agentVersion: poll.agentVersion,
-      ...(poll.daemon && { daemonPort: poll.daemon.port, daemonModule: poll.daemon.module }),
+      daemonPort: poll.daemonPort,
+      roots: poll.roots,
     })
     .where(eq(hosts.id, hostId))
     .returning({ revokedAt: hosts.revokedAt });

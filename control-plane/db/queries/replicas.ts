@@ -25,6 +25,7 @@ function replicaView(row: Row): Replica {
     project: project.name,
     host,
     role: replica.role,
+    root: replica.root,
     path: project.path,
     source: sourceOf(row),
     generation: replica.generation,

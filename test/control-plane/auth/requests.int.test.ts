@@ -14,7 +14,8 @@ const body = JSON.stringify({
   agentVersion: "test",
   waitSeconds: 0,
   daemonUsersVersion: null,
-  daemon: null,
+  daemonPort: null,
+  roots: [{ path: "/srv/mirror", module: null }],
 });
 
 async function pollWith(token: string, text = body) {

@@ -57,3 +57,38 @@ test("a revoked host gets no tasks and holds up no run; invited again it catches
   await work(fleet.current, { agent: fleet.current.ftp1 });
   expect((await operate("GET", "/v1/runs")).body.items[0].state).toBe("succeeded");
 });
+
+test("a master's replica moves to another root: FTP hosts pull from the old one until it is filled", async () => {
+  const { operate, master, ftp1, ftp2 } = fleet.current;
+  await createProject(fleet.current);
+  await syncAll();
+  await trigger(fleet.current);
+  await work(fleet.current, { agent: master });
+  const replica = "/v1/projects/debian/replicas/master";
+  expect(await operate("POST", `${replica}/move`, { root: "/srv/elsewhere" })).toMatchObject({
+    status: 422,
+    body: {
+      errors: [{ field: "root", message: expect.stringContaining("/srv/mirror, /srv/disk2") }],
+    },
+  });
+  const moved = await operate("POST", `${replica}/move`, { root: "/srv/disk2" });
+  expect(moved).toMatchObject({ status: 200, body: { trigger: "resync" } });
+  const before = await work(fleet.current, { agent: ftp1 });
+  expect(before.sync.steps[0].sources[0].source.module).toBe("mirror");
+  const pull = await work(fleet.current, { agent: master });
+  expect(pull.sync.root).toBe("/srv/disk2");
+  const after = await work(fleet.current, { agent: ftp2 });
+  expect(after.sync.steps[0].sources[0].source.module).toBe("mirror1");
+});
+
+test("an FTP host's replica that moves is pulled anew there, and is not moved while it is worked on", async () => {
+  const { operate, ftp1 } = fleet.current;
+  await createProject(fleet.current);
+  await syncAll();
+  const replica = "/v1/projects/debian/replicas/ftp1";
+  await operate("POST", `${replica}/move`, { root: "/srv/disk2" });
+  expect((await operate("GET", replica)).body).toMatchObject({ root: "/srv/disk2", behind: 1 });
+  const { lease } = await ftp1.poll();
+  expect(lease).not.toBeNull();
+  expect((await operate("POST", `${replica}/move`, { root: null })).status).toBe(409);
+});

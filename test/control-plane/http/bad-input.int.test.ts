@@ -79,9 +79,10 @@ test.each([
     agentVersion: "test",
     waitSeconds: 0,
     daemonUsersVersion: null,
-    daemon: { port, module: "mirror" },
+    daemonPort: port,
+    roots: [{ path: "/srv/mirror", module: "mirror" }],
   });
-  expect(answer).toMatchObject({ status: 422, body: { errors: [{ field: "daemon.port" }] } });
+  expect(answer).toMatchObject({ status: 422, body: { errors: [{ field: "daemonPort" }] } });
 });
 
 test("a body of 10 MB is refused unread", async () => {

@@ -201,6 +201,7 @@ async function rightInputs(): Promise<Record<string, () => Promise<Walked>>> {
     getReplica: async () => ({ given: replica }),
     pauseReplica: async () => ({ given: replica }),
     resumeReplica: async () => ({ given: replica }),
+    moveReplica: async () => ({ given: { ...replica, body: { root: null } } }),
     resyncReplica: async () => ({ given: { path: { project: "debian-copy", host: "master" } } }),
     createHost: async () => ({
       given: { body: { name: "ftp9", roles: ["ftp"], addresses: ["192.0.2.9"] } },
@@ -259,7 +260,8 @@ async function rightInputs(): Promise<Record<string, () => Promise<Walked>>> {
         agentVersion: "1",
         waitSeconds: 0,
         daemonUsersVersion: null,
-        daemon: null,
+        daemonPort: null,
+        roots: [{ path: "/srv/mirror", module: null }],
       }),
     }),
     getDaemonUsers: async () => ({
