@@ -29,9 +29,23 @@ async function distributeTo(
   return run!.id;
 }
 
+/** Does the master hold what the project has published? Not after a change of its path, until it has pulled anew. */
+async function masterHolds(ctx: Ctx, { id, generation }: ProjectRow): Promise<boolean> {
+  const [master] = await ctx.db
+    .select({ generation: replicas.generation })
+    .from(replicas)
+    .where(and(eq(replicas.projectId, id), eq(replicas.role, "master")));
+  return generation > 0 && master?.generation === generation;
+}
+
+async function checkMasterHolds(ctx: Ctx, project: ProjectRow): Promise<void> {
+  if (!(await masterHolds(ctx, project)))
+    throw new AppError("conflict", "the master has nothing to pull yet: sync the project first");
+}
+
 /** Brings the FTP hosts that are behind up to the published generation, unless they wait for it anyway. */
 export async function catchUp(ctx: Ctx, { project }: { project: ProjectRow }): Promise<void> {
-  if (project.generation === 0 || project.pausedAt) return;
+  if (project.pausedAt || !(await masterHolds(ctx, project))) return;
   const [running] = await ctx.db
     .select({ id: runs.id })
     .from(runs)
@@ -61,8 +75,7 @@ export async function resyncReplica(
   if (role === "master")
     return (await triggerRun(ctx, { project: name, trigger: "resync", approvedDeletions: null }))
       .id;
-  if (project.generation === 0)
-    throw new AppError("conflict", "the master has nothing yet: sync the project first");
+  await checkMasterHolds(ctx, project);
   await ctx.db
     .update(replicas)
     .set({ generation: 0 })
@@ -99,6 +112,7 @@ export async function retryRun(
   }
   if (project.pausedAt)
     throw new AppError("conflict", `project ${project.name} is paused: resume it first`);
+  await checkMasterHolds(ctx, project);
   return distributeTo(ctx, {
     project,
     hostIds: again.map(({ hostId }) => hostId),

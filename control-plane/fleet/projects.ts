@@ -11,6 +11,8 @@ import { decryptAtRest, encryptAtRest } from "../auth/at-rest.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject, type ProjectRow, readProject } from "../db/queries/projects.ts";
 import { projects, replicas, tasks } from "../db/schema.ts";
+import { cancelWaiting } from "../dispatch/cancel.ts";
+import { triggerRun } from "../dispatch/start-run.ts";
 import { checkProject, firstHostOf, loginHostOf } from "./check-project.ts";
 import { chooseMaster, placeReplicas } from "./placement.ts";
 
@@ -129,9 +131,40 @@ function checkVersion(project: ProjectRow, { ifMatch }: { ifMatch: number | null
     );
 }
 
+async function checkNoneWorks(ctx: Ctx, { id }: ProjectRow): Promise<void> {
+  const leased = await ctx.db
+    .select({ id: tasks.id })
+    .from(tasks)
+    .where(and(eq(tasks.projectId, id), eq(tasks.state, "leased")));
+  if (leased.length > 0)
+    throw new AppError(
+      "conflict",
+      `${leased.length} tasks of the project are running: pause it, cancel its run, and try again`,
+    );
+}
+
+/** After a change of path: no host has the tree there, and what waits was meant for the old place. */
+async function startAnew(ctx: Ctx, { project }: { project: ProjectRow }): Promise<void> {
+  await checkNoneWorks(ctx, project);
+  const carried = await ctx.db
+    .update(replicas)
+    .set({ generation: 0, syncedAt: null })
+    .where(eq(replicas.projectId, project.id))
+    .returning({ hostId: replicas.hostId });
+  await cancelWaiting(ctx, {
+    projectId: project.id,
+    hostIds: carried.map(({ hostId }) => hostId),
+    reason: "the project's path has changed",
+  });
+  const hostedHere = project.upstream === null && project.parts.length === 0;
+  if (project.generation === 0 || project.pausedAt || hostedHere) return;
+  await triggerRun(ctx, { project: project.name, trigger: "resync", approvedDeletions: null });
+}
+
 /**
  * Gives a project another definition. Where its path changes, the tree is pulled anew, and the old one
- * stays until somebody removes it. @throws AppError `not-found`, `precondition-failed`, `invalid-input`.
+ * stays until somebody removes it. @throws AppError `not-found`, `precondition-failed`, `invalid-input`,
+ * `conflict` where the path changes while a host works on it.
  */
 export async function replaceProject(
   ctx: Ctx,
@@ -152,11 +185,7 @@ export async function replaceProject(
     })
     .where(eq(projects.id, stored.id))
     .returning();
-  if (values.path !== stored.path)
-    await ctx.db
-      .update(replicas)
-      .set({ generation: 0, syncedAt: null })
-      .where(eq(replicas.projectId, stored.id));
+  if (values.path !== stored.path) await startAnew(ctx, { project: project! });
   const [master] = await ctx.db
     .select({ hostId: replicas.hostId })
     .from(replicas)
@@ -214,15 +243,7 @@ export async function removeProject(
   const stored = await lockProject(ctx.db, { where: eq(projects.name, name) });
   checkVersion(stored, { ifMatch });
   const before = await readProject(ctx, { name });
-  const leased = await ctx.db
-    .select({ id: tasks.id })
-    .from(tasks)
-    .where(and(eq(tasks.projectId, stored.id), eq(tasks.state, "leased")));
-  if (leased.length > 0)
-    throw new AppError(
-      "conflict",
-      `${leased.length} tasks of the project are running: pause it, cancel its run, and try again`,
-    );
+  await checkNoneWorks(ctx, stored);
   await ctx.db.delete(projects).where(eq(projects.id, stored.id));
   return before;
 }

@@ -9,6 +9,7 @@ import {
 } from "../../protocol/fleet.ts";
 import { enrol } from "../auth/enrolment.ts";
 import { vouchedKeys } from "../auth/task-keys.ts";
+import { insertAuditEvent } from "../db/queries/audit-events.ts";
 import { masterIds } from "../db/queries/hosts.ts";
 import { daemonUsers } from "../dispatch/daemon-users.ts";
 import { poll } from "../dispatch/poll.ts";
@@ -38,6 +39,13 @@ export const agentOperations: Operation[] = [
         const inner = { ...ctx, db: tx };
         const enrolled = await enrol(inner, body);
         await catchUpHost(inner, { hostId: enrolled.hostId });
+        await insertAuditEvent(inner, {
+          actor: `host ${enrolled.host}`,
+          action: "enrol",
+          target: `/v1/hosts/${enrolled.host}`,
+          before: null,
+          after: { signingKey: body.signingKey.x },
+        });
         for (const hostId of await masterIds(inner)) await notifyHost(inner, { hostId });
         return enrolled;
       });

@@ -74,12 +74,12 @@ export async function readHost(ctx: Pick<Ctx, "db">, { name }: { name: string })
   return hostView(row);
 }
 
-/** One host's row, locked. @throws AppError `not-found`. */
+/** One host's row, locked against other changes, not against rows that refer to it. @throws AppError `not-found`. */
 export async function lockHost(
   { db }: Pick<Ctx, "db">,
   { name }: { name: string },
 ): Promise<HostRow> {
-  const [host] = await db.select().from(hosts).where(eq(hosts.name, name)).for("update");
+  const [host] = await db.select().from(hosts).where(eq(hosts.name, name)).for("no key update");
   if (!host) throw notFound();
   return host;
 }

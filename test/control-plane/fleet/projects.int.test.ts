@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
+import { testResult } from "../../helpers/control-plane.ts";
 import { createProject, openLease, trigger, useFleet, work } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();
@@ -88,6 +89,36 @@ test("with another path every host pulls the project anew", async () => {
     await work(fleet.current, { agent });
   const { body } = await request("PATCH", { body: { path: "pub/debian" } });
   expect(body.replicas.map(({ generation }: any) => generation)).toEqual([0, 0, 0]);
+  expect((await fleet.current.ftp1.poll()).lease).toBeNull();
+  const { sync } = await work(fleet.current, {
+    agent: fleet.current.master,
+    result: { changes: 9 },
+  });
+  expect(sync.steps[0].destination).toBe("pub/debian");
+  const next = await work(fleet.current, { agent: fleet.current.ftp1 });
+  expect(next.sync.steps[0]).toMatchObject({
+    destination: "pub/debian",
+    sources: [{ source: { path: "pub/debian" } }],
+  });
+});
+
+test("a path does not change under a host that works, and what waits for the old one is cancelled", async () => {
+  const { master, ftp1, operate } = fleet.current;
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  const lease = openLease(await master.poll());
+  expect(await request("PATCH", { body: { path: "pub/debian" } })).toMatchObject({ status: 409 });
+  await fleet.current.app.request(`/v1/tasks/${lease.taskId}/result`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${lease.token}` },
+    body: JSON.stringify(testResult()),
+  });
+  expect((await request("PATCH", { body: { path: "pub/debian" } })).status).toBe(200);
+  expect((await operate("GET", "/v1/runs")).body.items.map(({ state }: any) => state)).toEqual([
+    "running",
+    "cancelled",
+  ]);
+  expect((await ftp1.poll()).lease).toBeNull();
 });
 
 test("a project on which a host works is not removed, one that rests is, with its runs and logs", async () => {

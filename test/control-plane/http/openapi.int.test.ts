@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import type { z } from "zod";
 import { statusByCode } from "../../../protocol/errors.ts";
 import { createOperatorToken } from "../../../control-plane/auth/operator-tokens.ts";
@@ -21,8 +21,17 @@ type Call = {
   headers?: Record<string, string>;
 };
 
+/** What the walk over the document called, told at its end. */
+const walk = { operations: new Set<string>(), cases: 0, statuses: new Map<number, number>() };
+afterAll(() => {
+  const statuses = [...walk.statuses].toSorted().map(([status, count]) => `${count} x ${status}`);
+  process.stdout.write(
+    `OpenAPI walk: ${walk.operations.size} operations, ${walk.cases} cases (${statuses.join(", ")})\n`,
+  );
+});
+
 async function call(
-  { method, path }: Declaration,
+  { id, method, path }: Declaration,
   { path: values = {}, query = "", body, token, headers = {} }: Call,
 ) {
   const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "none");
@@ -34,6 +43,9 @@ async function call(
     },
     ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
   });
+  walk.operations.add(id);
+  walk.cases += 1;
+  walk.statuses.set(response.status, (walk.statuses.get(response.status) ?? 0) + 1);
   const text = await response.text();
   const isJson = response.headers.get("content-type")?.includes("json") ?? false;
   return { status: response.status, body: isJson ? JSON.parse(text) : text, response };
