@@ -24,7 +24,9 @@ type Call = {
 /** What the walk over the document called, told at its end. */
 const walk = { operations: new Set<string>(), cases: 0, statuses: new Map<number, number>() };
 afterAll(() => {
-  const statuses = [...walk.statuses].toSorted().map(([status, count]) => `${count} x ${status}`);
+  const statuses = [...walk.statuses]
+    .toSorted(([left], [right]) => left - right)
+    .map(([status, count]) => `${count} x ${status}`);
   process.stdout.write(
     `OpenAPI walk: ${walk.operations.size} operations, ${walk.cases} cases (${statuses.join(", ")})\n`,
   );
