@@ -15,7 +15,7 @@ import {
 } from "./config.ts";
 import { join } from "./join.ts";
 import { runAgent } from "./run.ts";
-import { version } from "./version.ts";
+import { version } from "../protocol/version.ts";
 
 /** sysexits.h EX_CONFIG: configuration is wrong or the agent was revoked; a restart would not help. */
 const exitConfig = 78;

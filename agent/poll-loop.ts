@@ -15,7 +15,7 @@ import { runTask } from "./run-task.ts";
 import { openSealed } from "./sealed.ts";
 import type { DaemonUser } from "./rsync/daemon-config.ts";
 import { leftSpoolEntries } from "./spool.ts";
-import { version } from "./version.ts";
+import { version } from "../protocol/version.ts";
 
 const waitSeconds = 25;
 /** Beyond the wait: the network, and a control plane that is busy. */

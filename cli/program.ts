@@ -13,7 +13,7 @@ import { addRun } from "./commands/run.ts";
 import { addSchedule } from "./commands/schedule.ts";
 import { addToken } from "./commands/token.ts";
 import { exitStatuses } from "./exit-status.ts";
-import { version } from "./version.ts";
+import { version } from "../protocol/version.ts";
 
 const epilogue = () =>
   `\nExit status:\n${Object.entries(exitStatuses)

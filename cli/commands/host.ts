@@ -3,6 +3,7 @@ import { AppError } from "../../protocol/errors.ts";
 import type { Host, Role } from "../../protocol/host.ts";
 import { action, type CliCtx } from "../context.ts";
 import { ago, listing, table, time } from "../format.ts";
+import { collect } from "../project-fields.ts";
 
 const labelText = (labels: Host["labels"]) =>
   Object.entries(labels)
@@ -39,8 +40,6 @@ const hostText = (host: Host) =>
     ["seen", ago(host.lastSeenAt)],
     ["made", time(host.createdAt)],
   ]);
-
-const collect = (value: string, before: string[] = []) => [...before, value];
 
 /** "site=nyc" sets a label, "site-" takes it away. */
 function labelsOf(words: string[]): Record<string, string | null> {

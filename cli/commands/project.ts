@@ -1,121 +1,12 @@
 import type { Command } from "commander";
 import { parse as parseYaml } from "yaml";
-import { AppError } from "../../protocol/errors.ts";
-import { type Project, projectReplaceSchema } from "../../protocol/project.ts";
 import { action, type CliCtx } from "../context.ts";
 import { editText } from "../edit-text.ts";
 import { exitFailed } from "../exit-status.ts";
 import { followRun } from "../follow-run.ts";
-import { ago, listing, table, time } from "../format.ts";
+import { collect, type Fields, fieldsOf, withFields } from "../project-fields.ts";
+import { definitionOf, projectTable, projectText, stateOf } from "../project-text.ts";
 import { toYaml } from "../yaml.ts";
-
-const stateOf = ({ paused, schedule }: Project) =>
-  paused ? "paused" : schedule === null ? "on trigger" : "scheduled";
-
-const projectTable = (projects: Project[]) =>
-  table(
-    ["NAME", "UPSTREAM", "SCHEDULE", "STATE", "NEXT", "GENERATION", "BEHIND"],
-    projects.map((project) => [
-      project.name,
-      project.upstream ??
-        (project.parts.length > 0 ? `${project.parts.length} parts` : "hosted here"),
-      project.schedule,
-      stateOf(project),
-      time(project.nextRunAt),
-      project.generation,
-      project.replicas.filter(({ behind }) => behind > 0).length,
-    ]),
-  );
-
-/** What an administrator says of a project; its password cannot be read. */
-function definitionOf(project: Project): Record<string, unknown> {
-  const login = project.login && { user: project.login.user, host: project.login.host };
-  return Object.fromEntries(
-    Object.keys(projectReplaceSchema.shape).map((field) => [
-      field,
-      field === "login" ? login : project[field as keyof Project],
-    ]),
-  );
-}
-
-function projectText(project: Project): string {
-  const { replicas, version, generation, nextRunAt, createdAt } = project;
-  const state = listing([
-    ["state", stateOf(project)],
-    ["generation", generation],
-    ["next run", time(nextRunAt)],
-    ["made", time(createdAt)],
-    ["version", version],
-  ]);
-  const carried = table(
-    ["HOST", "ROLE", "GENERATION", "BEHIND", "SYNCED", "STATE"],
-    replicas.map(({ host, role, generation: has, behind, syncedAt, paused: stopped }) => [
-      host,
-      role,
-      has,
-      behind,
-      ago(syncedAt),
-      stopped ? "paused" : "",
-    ]),
-  );
-  return `${toYaml({ name: project.name, ...definitionOf(project) })}\n${state}\n\n${carried}`;
-}
-
-type Fields = {
-  upstream?: string;
-  schedule?: string;
-  zone?: string;
-  path?: string;
-  description?: string;
-  set?: string[];
-};
-
-const collect = (value: string, before: string[] = []) => [...before, value];
-
-/** "rsync.bandwidthKiBps=2000" as {rsync: {bandwidthKiBps: 2000}}; values are YAML. */
-function assignment(text: string): Record<string, unknown> {
-  const at = text.indexOf("=");
-  if (at < 1)
-    throw new AppError("invalid-input", `--set "${text}" must be field=value: maxAttempts=5`);
-  return text
-    .slice(0, at)
-    .split(".")
-    .reduceRight<unknown>(
-      (value, key) => ({ [key]: value }),
-      parseYaml(text.slice(at + 1)),
-    ) as Record<string, unknown>;
-}
-
-function merge(left: Record<string, unknown>, right: Record<string, unknown>) {
-  const merged = { ...left };
-  for (const [key, value] of Object.entries(right)) {
-    const before = merged[key];
-    const both = [before, value].every(
-      (each) => typeof each === "object" && each !== null && !Array.isArray(each),
-    );
-    merged[key] = both
-      ? merge(before as Record<string, unknown>, value as Record<string, unknown>)
-      : value;
-  }
-  return merged;
-}
-
-function fieldsOf({ set = [], ...fields }: Fields): Record<string, unknown> {
-  return set.map(assignment).reduce(merge, { ...fields });
-}
-
-const withFields = (command: Command) =>
-  command
-    .option("--upstream <url>", "rsync://host/module/; without it the project is hosted here")
-    .option("--schedule <cron>", "cron expression, 5 fields or 6 with seconds")
-    .option("--zone <zone>", "time zone of the schedule (default UTC)")
-    .option("--path <path>", "below the mirror root (default: the name)")
-    .option("--description <text>", "what people call it")
-    .option(
-      "--set <field=value>",
-      "any other field, value as YAML: rsync.bandwidthKiBps=2000",
-      collect,
-    );
 
 async function editProject({ client, print }: CliCtx, { name }: { name: string }) {
   const project = await client.getProject(name);

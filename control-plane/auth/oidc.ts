@@ -2,7 +2,7 @@ import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from "jose";
 import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
 import { type OperatorScope, scopes } from "../../protocol/token.ts";
-import type { Actor } from "./operator-tokens.ts";
+import type { Actor } from "./actor.ts";
 
 /** An OpenID Connect issuer whose tokens count as operators', and the claim that holds their scope. */
 export type OidcSettings = { issuer: string; audience: string; scopeClaim: string };

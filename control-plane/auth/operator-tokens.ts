@@ -1,18 +1,10 @@
 import { and, count, desc, eq, isNull, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
-import {
-  type OperatorScope,
-  type OperatorToken,
-  projectOfScope,
-  scopes,
-  type TokenScope,
-} from "../../protocol/token.ts";
+import type { OperatorToken, TokenScope } from "../../protocol/token.ts";
 import type { Ctx } from "../context.ts";
 import { operatorTokens } from "../db/schema.ts";
+import type { Actor } from "./actor.ts";
 import { hashToken, newToken } from "./secrets.ts";
-
-/** Who makes a request. `id` is stable; `name` is for people. */
-export type Actor = { id: string; name: string; scope: TokenScope };
 
 /** Makes an operator token; the answer is the only place where it can be read. */
 export async function createOperatorToken(
@@ -118,23 +110,4 @@ export async function authenticateOperator(
   if (found.expired) throw new AppError("not-authenticated", "the operator token has expired");
   await noteUse(ctx, found);
   return { id: found.id, name: found.name, scope: found.scope };
-}
-
-/**
- * Checks that an actor's scope is enough; `project` is one that a trigger token for it may trigger.
- * @throws AppError `forbidden`.
- */
-export function checkScope(
-  actor: Actor,
-  { needs, project }: { needs: OperatorScope; project?: string | undefined },
-): void {
-  const limitedTo = projectOfScope(actor.scope);
-  if (limitedTo !== null && limitedTo === project) return;
-  const rank = limitedTo === null ? scopes.indexOf(actor.scope as OperatorScope) : -1;
-  if (rank < scopes.indexOf(needs)) {
-    throw new AppError(
-      "forbidden",
-      `needs an operator token of scope "${needs}"; this one is "${actor.scope}"`,
-    );
-  }
 }

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Hono } from "hono";
 import { secureHeaders } from "hono/secure-headers";
-import { version } from "../version.ts";
+import { version } from "../../protocol/version.ts";
 import { openApiDocument } from "./openapi.ts";
 import { operations } from "./operations.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
 import { AppError } from "../../protocol/errors.ts";
-import type { Actor } from "../auth/operator-tokens.ts";
+import type { Actor } from "../auth/actor.ts";
 import type { Ctx } from "../context.ts";
 import { claimAnswer, keepAnswer } from "../db/queries/idempotent-answers.ts";
 

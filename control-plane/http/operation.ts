@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import type { z } from "zod";
 import type { ErrorCode } from "../../protocol/errors.ts";
 import type { OperatorScope } from "../../protocol/token.ts";
-import type { Actor } from "../auth/operator-tokens.ts";
+import type { Actor } from "../auth/actor.ts";
 import type { Ctx } from "../context.ts";
 
 /** Who may call: anyone, an operator token of a scope (`trigger`: also one for the project in the path), an agent, a task token. */

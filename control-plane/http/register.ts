@@ -1,6 +1,6 @@
 import type { Context, Hono } from "hono";
 import { AppError, parse } from "../../protocol/errors.ts";
-import type { Actor } from "../auth/operator-tokens.ts";
+import type { Actor } from "../auth/actor.ts";
 import type { Ctx } from "../context.ts";
 import { insertAuditEvent } from "../db/queries/audit-events.ts";
 import { parseBody, refuseUnstorable } from "./body.ts";

@@ -1,0 +1,63 @@
+import type { Command } from "commander";
+import { parse as parseYaml } from "yaml";
+import { AppError } from "../protocol/errors.ts";
+
+/** Options that say something of a project. */
+export type Fields = {
+  upstream?: string;
+  schedule?: string;
+  zone?: string;
+  path?: string;
+  description?: string;
+  set?: string[];
+};
+
+/** Collects an option that may be repeated. */
+export const collect = (value: string, before: string[] = []) => [...before, value];
+
+/** "rsync.bandwidthKiBps=2000" as {rsync: {bandwidthKiBps: 2000}}; values are YAML. */
+function assignment(text: string): Record<string, unknown> {
+  const at = text.indexOf("=");
+  if (at < 1)
+    throw new AppError("invalid-input", `--set "${text}" must be field=value: maxAttempts=5`);
+  return text
+    .slice(0, at)
+    .split(".")
+    .reduceRight<unknown>(
+      (value, key) => ({ [key]: value }),
+      parseYaml(text.slice(at + 1)),
+    ) as Record<string, unknown>;
+}
+
+function merge(left: Record<string, unknown>, right: Record<string, unknown>) {
+  const merged = { ...left };
+  for (const [key, value] of Object.entries(right)) {
+    const before = merged[key];
+    const both = [before, value].every(
+      (each) => typeof each === "object" && each !== null && !Array.isArray(each),
+    );
+    merged[key] = both
+      ? merge(before as Record<string, unknown>, value as Record<string, unknown>)
+      : value;
+  }
+  return merged;
+}
+
+/** The fields that options name, as a body has them. @throws AppError `invalid-input`. */
+export function fieldsOf({ set = [], ...fields }: Fields): Record<string, unknown> {
+  return set.map(assignment).reduce(merge, { ...fields });
+}
+
+/** Adds those options to a command. */
+export const withFields = (command: Command) =>
+  command
+    .option("--upstream <url>", "rsync://host/module/; without it the project is hosted here")
+    .option("--schedule <cron>", "cron expression, 5 fields or 6 with seconds")
+    .option("--zone <zone>", "time zone of the schedule (default UTC)")
+    .option("--path <path>", "below the mirror root (default: the name)")
+    .option("--description <text>", "what people call it")
+    .option(
+      "--set <field=value>",
+      "any other field, value as YAML: rsync.bandwidthKiBps=2000",
+      collect,
+    );

@@ -1,0 +1,58 @@
+import { type Project, projectReplaceSchema } from "../protocol/project.ts";
+import { ago, listing, table, time } from "./format.ts";
+import { toYaml } from "./yaml.ts";
+
+/** In a word what a project does. */
+export const stateOf = ({ paused, schedule }: Project) =>
+  paused ? "paused" : schedule === null ? "on trigger" : "scheduled";
+
+/** Projects, a line each. */
+export const projectTable = (projects: Project[]) =>
+  table(
+    ["NAME", "UPSTREAM", "SCHEDULE", "STATE", "NEXT", "GENERATION", "BEHIND"],
+    projects.map((project) => [
+      project.name,
+      project.upstream ??
+        (project.parts.length > 0 ? `${project.parts.length} parts` : "hosted here"),
+      project.schedule,
+      stateOf(project),
+      time(project.nextRunAt),
+      project.generation,
+      project.replicas.filter(({ behind }) => behind > 0).length,
+    ]),
+  );
+
+/** What an administrator says of a project; its password cannot be read. */
+export function definitionOf(project: Project): Record<string, unknown> {
+  const login = project.login && { user: project.login.user, host: project.login.host };
+  return Object.fromEntries(
+    Object.keys(projectReplaceSchema.shape).map((field) => [
+      field,
+      field === "login" ? login : project[field as keyof Project],
+    ]),
+  );
+}
+
+/** A project, its state and its replicas. */
+export function projectText(project: Project): string {
+  const { replicas, version, generation, nextRunAt, createdAt } = project;
+  const state = listing([
+    ["state", stateOf(project)],
+    ["generation", generation],
+    ["next run", time(nextRunAt)],
+    ["made", time(createdAt)],
+    ["version", version],
+  ]);
+  const carried = table(
+    ["HOST", "ROLE", "GENERATION", "BEHIND", "SYNCED", "STATE"],
+    replicas.map(({ host, role, generation: has, behind, syncedAt, paused: stopped }) => [
+      host,
+      role,
+      has,
+      behind,
+      ago(syncedAt),
+      stopped ? "paused" : "",
+    ]),
+  );
+  return `${toYaml({ name: project.name, ...definitionOf(project) })}\n${state}\n\n${carried}`;
+}

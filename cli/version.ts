@@ -1,2 +1,0 @@
-/** Version of the command line. */
-export const version = "0.1.0";

@@ -1,2 +1,0 @@
-/** Version of the control plane. */
-export const version = "0.1.0";
