@@ -192,6 +192,11 @@ export function createClient(server: { url: string; token: string }) {
     drainHost: (name: string) => post(hostSchema, host(name, "/drain")),
     resumeHost: (name: string) => post(hostSchema, host(name, "/resume")),
     inviteHost: (name: string) => post(hostInviteSchema, host(name, "/enrolment-tokens")),
+    uninviteHost: (name: string) =>
+      call(z.object({ ended: z.int() }), {
+        method: "DELETE",
+        path: host(name, "/enrolment-tokens"),
+      }),
     revokeHost: (name: string) => post(hostSchema, host(name, "/revoke")),
 
     listRuns: list("/v1/runs", runSchema),

@@ -88,6 +88,15 @@ export function addHost(program: Command): void {
       ),
     );
   host
+    .command("uninvite")
+    .description("end its enrolment tokens that were not used yet")
+    .argument("<name>")
+    .action(
+      action(async ({ client, print }, { args: [name] }) =>
+        print(await client.uninviteHost(name!), ({ ended }) => `${ended} enrolment tokens ended`),
+      ),
+    );
+  host
     .command("list")
     .description("list hosts")
     .action(action(async ({ client, print }) => print(await client.listHosts(), hostTable)));

@@ -6,12 +6,22 @@ import { enrolmentTokens, hosts } from "../db/schema.ts";
 import { hashToken, newToken } from "./secrets.ts";
 import { pinnedKeys } from "./task-keys.ts";
 
+/** Ends a host's enrolment tokens that were not used yet; answers how many there were. */
+export async function endEnrolmentTokens(
+  { db }: Pick<Ctx, "db">,
+  { hostId }: { hostId: string },
+): Promise<number> {
+  const ended = await db
+    .delete(enrolmentTokens)
+    .where(and(eq(enrolmentTokens.hostId, hostId), isNull(enrolmentTokens.usedAt)))
+    .returning({ id: enrolmentTokens.id });
+  return ended.length;
+}
+
 /** Makes an enrolment token that lasts one hour; older ones of the host end. */
 export async function createEnrolmentToken(ctx: Ctx, { hostId }: { hostId: string }) {
   const token = newToken("mfe");
-  await ctx.db
-    .delete(enrolmentTokens)
-    .where(and(eq(enrolmentTokens.hostId, hostId), isNull(enrolmentTokens.usedAt)));
+  await endEnrolmentTokens(ctx, { hostId });
   const [row] = await ctx.db
     .insert(enrolmentTokens)
     .values({ hostId, hash: hashToken(token), expiresAt: sql`${ctx.now()} + interval '1 hour'` })

@@ -1,4 +1,5 @@
 import { sql } from "drizzle-orm";
+import { z } from "zod";
 import {
   hostCreateSchema,
   hostInviteSchema,
@@ -7,7 +8,7 @@ import {
   hostsQuerySchema,
 } from "../../protocol/host.ts";
 import { pageOf } from "../../protocol/paging.ts";
-import { createEnrolmentToken } from "../auth/enrolment.ts";
+import { createEnrolmentToken, endEnrolmentTokens } from "../auth/enrolment.ts";
 import { insertHost, lockHost, readHost, readHosts } from "../db/queries/hosts.ts";
 import { patchHost, revokeHost } from "../fleet/hosts.ts";
 import { drainHost } from "../fleet/pauses.ts";
@@ -124,6 +125,23 @@ export const hostOperations: Operation[] = [
       const enrolment = await createEnrolmentToken(ctx, { hostId: id });
       const host = await readHost(ctx, params);
       return { answer: { host, enrolment }, after: { expiresAt: enrolment.expiresAt } };
+    },
+  ),
+  change(
+    {
+      ...one,
+      id: "uninviteHost",
+      method: "DELETE",
+      path: `${one.path}/enrolment-tokens`,
+      access: "admin",
+      summary: "End a host's enrolment tokens that were not used yet",
+      answer: z.object({ ended: z.int() }),
+      errors: ["not-found"],
+    },
+    async (ctx, { params }) => {
+      const { id } = await lockHost(ctx, params);
+      const ended = await endEnrolmentTokens(ctx, { hostId: id });
+      return { answer: { ended }, after: { ended } };
     },
   ),
   change(

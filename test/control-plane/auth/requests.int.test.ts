@@ -119,7 +119,7 @@ test("a revoked agent is told so, gets no work, and can be invited again", async
   expect(invited.status).toBe(201);
 });
 
-test("an enrolment token works once, and not after an hour", async () => {
+test("an enrolment token works once, not after it was taken back, and not after an hour", async () => {
   const { app, operate, clock } = fleet.current;
   const keys = {
     signingKey: { kty: "OKP", crv: "Ed25519", x: "A".repeat(43) },
@@ -140,6 +140,9 @@ test("an enrolment token works once, and not after an hour", async () => {
     status: 401,
     body: { code: "enrolment-token-invalid" },
   });
+  const taken = (await operate("POST", "/v1/hosts/ftp3/enrolment-tokens")).body.enrolment.token;
+  expect((await operate("DELETE", "/v1/hosts/ftp3/enrolment-tokens")).body).toEqual({ ended: 1 });
+  expect((await enrolWith(taken)).body.code).toBe("enrolment-token-invalid");
   const late = (await operate("POST", "/v1/hosts/ftp3/enrolment-tokens")).body.enrolment.token;
   clock.offsetSeconds = 3700;
   expect(await enrolWith(late)).toMatchObject({

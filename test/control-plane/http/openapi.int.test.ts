@@ -226,6 +226,7 @@ async function rightInputs(): Promise<Record<string, () => Promise<Walked>>> {
     drainHost: async () => ({ given: named("ftp1") }),
     resumeHost: async () => ({ given: named("ftp1") }),
     inviteHost: async () => ({ given: named("ftp9") }),
+    uninviteHost: async () => ({ given: named("ftp9") }),
     revokeHost: async () => ({ given: named("ftp9") }),
     listRuns: async () => ({ given: { query: "?project=debian&state=failed&host=ftp1" } }),
     getRun: async () => ({ given: { path: { id: (await pull({ failed: true })).run } } }),
