@@ -3,8 +3,9 @@ import { execa } from "execa";
 import { AppError } from "../protocol/errors.ts";
 import { clockToleranceSeconds } from "../protocol/order.ts";
 import { type Config, required } from "./config.ts";
-import { resolveMirrorRoots } from "./destination.ts";
+import { checkMarker, resolveMirrorRoots } from "./destination.ts";
 import { readIdentity } from "./identity.ts";
+import { whyNoRoom } from "./room.ts";
 
 type Check = { name: string; run: () => Promise<string> };
 
@@ -27,6 +28,9 @@ async function checkMirrorRoots(config: Config): Promise<string> {
     await access(root, constants.W_OK | constants.X_OK).catch(() => {
       throw fail(`${root} is not writable for this user`);
     });
+    await checkMarker({ root, rootMarker: config.rootMarker });
+    const noRoom = await whyNoRoom({ root, minFreePercent: config.minFreePercent });
+    if (noRoom !== null) throw fail(noRoom);
     const { bavail, bsize } = await statfs(root);
     said.push(`${root}, ${Math.floor((bavail * bsize) / 1e9)} GB free`);
   }

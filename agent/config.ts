@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 import { z } from "zod";
 import { AppError, fieldErrors } from "../protocol/errors.ts";
-import { port } from "../protocol/names.ts";
+import { port, relativePath } from "../protocol/names.ts";
 import { rsyncOptionNames } from "../protocol/rsync.ts";
 import { parseSourceRule, type Policy } from "./policy.ts";
 
@@ -19,6 +19,10 @@ export const settings = {
   "daemon-port": "port of a master's rsync daemon (default 8873)",
   "daemon-address": "address that a master's rsync daemon listens on (default all)",
   parallel: "rsyncs at a time (default 2)",
+  "min-free-percent":
+    "space and inodes that must stay free on a mirror root, in percent (default 1; 0: not looked at)",
+  "root-marker":
+    "file that must be in each mirror root: it tells a mounted disk from its empty mount point (default none)",
 } as const;
 export type SettingName = keyof typeof settings;
 
@@ -73,6 +77,8 @@ const valuesSchema = z.object({
   rsync: z.string().min(1).default("rsync"),
   "daemon-port": z.preprocess(wholeNumber, port).default(8873),
   "daemon-address": z.union([z.ipv4(), z.ipv6()]).optional(),
+  "min-free-percent": z.preprocess(wholeNumber, z.int().min(0).max(99)).default(1),
+  "root-marker": relativePath.optional(),
   parallel: z.preprocess(wholeNumber, z.int().min(1).max(64)).default(2),
 });
 
@@ -84,6 +90,8 @@ export type Config = {
   rsync: string;
   daemon: { port: number; address: string | null };
   parallel: number;
+  minFreePercent: number;
+  rootMarker: string | null;
 };
 
 function readFile(file: string | undefined): Record<string, string | undefined> {
@@ -161,6 +169,8 @@ export function readConfig({
     rsync: values.rsync,
     daemon: { port: values["daemon-port"], address: values["daemon-address"] ?? null },
     parallel: values.parallel,
+    minFreePercent: values["min-free-percent"],
+    rootMarker: values["root-marker"] ?? null,
   };
 }
 

@@ -58,6 +58,24 @@ export function chooseRoot({
   return chosen;
 }
 
+/** Refuses a mirror root without its marker: its disk is not mounted. @throws AppError `order-refused`. */
+export async function checkMarker({
+  root,
+  rootMarker,
+}: {
+  root: string;
+  rootMarker: string | null;
+}): Promise<void> {
+  if (rootMarker === null) return;
+  await lstat(join(root, rootMarker)).catch((cause: unknown) => {
+    throw new AppError(
+      "unavailable",
+      `mirror root ${root} has no ${rootMarker}: is its disk mounted? (MIRRORFLEET_ROOT_MARKER)`,
+      { cause },
+    );
+  });
+}
+
 /** One step down: the directory `name` of `parent`, made if absent, symlinks resolved. */
 async function enter({
   parent,

@@ -27,6 +27,8 @@ const stepSchema = z.strictObject({
     .max(11),
   /** Below the mirror root. */
   destination: relativePath,
+  /** Small file of the source that changes when its tree does; null: the tree is scanned each time. */
+  sentinel: relativePath.nullable(),
 });
 export type Step = z.infer<typeof stepSchema>;
 
@@ -38,6 +40,11 @@ const syncSpecSchema = z.strictObject({
   steps: z.array(stepSchema).min(1).max(20),
   options: rsyncOptionsSchema,
   limits: rsyncLimitsSchema,
+  /** Scan whatever the sentinels say when the last scan is as many seconds ago; 0: in any case. */
+  scanEverySeconds: z
+    .int()
+    .min(0)
+    .max(366 * 86_400),
 });
 export type SyncSpec = z.infer<typeof syncSpecSchema>;
 

@@ -17,6 +17,7 @@ const partSchema = z.strictObject({
   path: relativePath.meta({ description: "Below the project's path" }),
   upstream: upstreamUrl,
   fallbacks: z.array(upstreamUrl).max(10).default([]),
+  sentinel: relativePath.nullable().default(null),
 });
 export type Part = z.output<typeof partSchema>;
 
@@ -76,6 +77,16 @@ const projectFields = {
   parts: z.array(partSchema).max(20).default([]).meta({
     description: "Several rsyncs in this order instead of `upstream`, each into a path of its own",
   }),
+  sentinel: relativePath.nullable().default(null).meta({
+    description:
+      "Small file of the upstream that changes when its tree does (`project/trace/master`, `lastupdate`): while it is the same nothing is scanned, and a source whose own is older is passed over",
+  }),
+  scanEveryHours: z
+    .int()
+    .min(1)
+    .max(8760)
+    .default(24)
+    .meta({ description: "As often the tree is scanned all the same" }),
   login: loginSchema.nullable().default(null),
   ...scheduleFields,
   misfire: z.enum(misfirePolicies).default("latest"),

@@ -118,6 +118,8 @@ export const projects = pgTable(
     parts: jsonb("parts").$type<Part[]>().notNull().default([]),
     /** Host of the first source: pulls from one host can be limited. */
     upstreamHost: text("upstream_host"),
+    sentinel: text("sentinel"),
+    scanEveryHours: integer("scan_every_hours").notNull().default(24),
     loginUser: text("login_user"),
     loginHost: text("login_host"),
     /** JWE with a key that is not in the database. */

@@ -101,7 +101,8 @@ export async function distribute(
     .returning();
   const hostIds = await hostsBehind(ctx, { id: project.id, generation });
   await addTasks(ctx, { project, run, hostIds });
-  return (await closeRunIfDone(ctx, { runId: run.id })) ?? distributing!;
+  const reason = news ? {} : { reason: "unchanged" };
+  return (await closeRunIfDone(ctx, { runId: run.id, ...reason })) ?? distributing!;
 }
 
 /** Marks an FTP host's replica as carrying the generation that its run published. */

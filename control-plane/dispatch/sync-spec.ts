@@ -64,18 +64,21 @@ async function upstreamSteps(
   ctx: Ctx,
   { project, host }: { project: ProjectRow; host: HostRow },
 ): Promise<Step[]> {
-  const { upstream, fallbacks, parts, path } = project;
+  const { upstream, fallbacks, sentinel, parts, path } = project;
   const pulls =
     upstream === null
       ? parts.map((part) => ({
           urls: [part.upstream, ...part.fallbacks],
           destination: `${path}/${part.path}`,
+          // Parts that were stored before they could have one have none.
+          sentinel: part.sentinel ?? null,
         }))
-      : [{ urls: [upstream, ...fallbacks], destination: path }];
+      : [{ urls: [upstream, ...fallbacks], destination: path, sentinel }];
   return Promise.all(
-    pulls.map(async ({ urls, destination }) => ({
+    pulls.map(async ({ urls, destination, sentinel: file }) => ({
       sources: await Promise.all(urls.map((url) => upstreamSource(ctx, { url, project, host }))),
       destination,
+      sentinel: file,
     })),
   );
 }
@@ -88,6 +91,9 @@ function bandwidthAt(
   const window = bandwidthWindows.find((each) => endOfWindow({ window: each, zone }, { at: now }));
   return window?.bandwidthKiBps ?? rsync.bandwidthKiBps;
 }
+
+/** Triggers that trust the sentinel. */
+const asksItself = new Set(["schedule", "push"]);
 
 /** What an order says for one task: from where, to where, how, within which limits. */
 export async function syncSpec(
@@ -117,6 +123,7 @@ export async function syncSpec(
         },
       ],
       destination: project.path,
+      sentinel: null,
     },
   ];
   return {
@@ -135,5 +142,7 @@ export async function syncSpec(
       maxDeletePercent: project.maxDeletePercent,
       approvedDeletions: run.approvedDeletions,
     },
+    // Whoever asks by hand wants to see for himself.
+    scanEverySeconds: asksItself.has(run.trigger) ? project.scanEveryHours * 3600 : 0,
   };
 }

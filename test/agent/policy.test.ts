@@ -13,6 +13,7 @@ const check = (rules: string[], url: string) =>
           {
             sources: [{ source: parseRsyncUrl(url), sealedPassword: null }],
             destination: "debian",
+            sentinel: null,
           },
         ],
       }),

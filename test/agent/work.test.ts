@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readConfig } from "../../agent/config.ts";
@@ -11,7 +11,7 @@ import { temporaryDirectory } from "../helpers/directory.ts";
 import { freePort, startSource, syncSpec } from "../helpers/rsync.ts";
 import { seal } from "../../control-plane/auth/task-tokens.ts";
 
-async function makeAgent() {
+async function makeAgent(settings: Record<string, string> = {}) {
   const directory = await temporaryDirectory();
   const mirrorRoot = join(directory, "mirror");
   const stateDir = join(directory, "state");
@@ -20,7 +20,7 @@ async function makeAgent() {
   const config = readConfig({
     file: "/dev/null",
     environment: {},
-    flags: { "state-dir": stateDir, "mirror-roots": mirrorRoot, sources: "rsync://*" },
+    flags: { "state-dir": stateDir, "mirror-roots": mirrorRoot, sources: "rsync://*", ...settings },
   });
   const ctx: AgentCtx = {
     config: { ...config, mirrorRoots: [mirrorRoot] },
@@ -33,9 +33,9 @@ async function makeAgent() {
   const { d: _, ...key } = identity.sealingKey;
   const sealedPassword = await seal({ secret: "right-password", key });
   const lines: string[] = [];
-  const run = (steps: SyncSpec["steps"]) =>
+  const run = (steps: SyncSpec["steps"], { scanEverySeconds = 0 } = {}) =>
     workOn(ctx, {
-      sync: { ...syncSpec({ port: 1 }), steps },
+      sync: { ...syncSpec({ port: 1 }), steps, scanEverySeconds },
       signal: new AbortController().signal,
       onLine: (line) => void lines.push(line),
       onProgress: () => {},
@@ -53,7 +53,7 @@ test("where the first source cannot be reached, the next one is taken, and the l
   await writeFile(join(tree, "file"), "content");
   const dead = await freePort();
   expect(
-    await run([{ sources: [source(dead), source(port)], destination: "debian" }]),
+    await run([{ sources: [source(dead), source(port)], destination: "debian", sentinel: null }]),
   ).toMatchObject({ outcome: "ok" });
   expect(await readdir(join(mirrorRoot, "debian"))).toEqual(["file"]);
   expect(lines.join("\n")).toContain("trying the next source");
@@ -68,6 +68,7 @@ test("a source that can be reached and fails is not passed over", async () => {
     {
       sources: [{ ...wrong, source: { ...wrong.source, path: "not-there" } }, source(second.port)],
       destination: "debian",
+      sentinel: null,
     },
   ]);
   expect(result.outcome).not.toBe("ok");
@@ -80,8 +81,8 @@ test("parts are pulled in order, each into its own place, and counted together",
   await writeFile(join(one.tree, "one"), "1");
   await writeFile(join(two.tree, "two"), "22");
   const result = await run([
-    { sources: [source(one.port)], destination: "fedora/epel" },
-    { sources: [source(two.port)], destination: "fedora/linux" },
+    { sources: [source(one.port)], destination: "fedora/epel", sentinel: null },
+    { sources: [source(two.port)], destination: "fedora/linux", sentinel: null },
   ]);
   expect(result).toMatchObject({ outcome: "ok", stats: { transferred: 2, transferredBytes: 3 } });
   expect((await readdir(join(mirrorRoot, "fedora"), { recursive: true })).toSorted()).toEqual([
@@ -97,9 +98,89 @@ test("a part that fails ends the order: what comes after it is not begun", async
   const two = await startSource();
   await writeFile(join(two.tree, "two"), "22");
   const result = await run([
-    { sources: [source(await freePort())], destination: "fedora/epel" },
-    { sources: [source(two.port)], destination: "fedora/linux" },
+    { sources: [source(await freePort())], destination: "fedora/epel", sentinel: null },
+    { sources: [source(two.port)], destination: "fedora/linux", sentinel: null },
   ]);
   expect(result.outcome).toBe("retryable");
   expect(await readdir(join(mirrorRoot, "fedora/linux"))).toEqual([]);
+});
+
+async function withSentinel() {
+  const agent = await makeAgent();
+  const { tree, port } = await startSource();
+  await mkdir(join(tree, "trace"));
+  const sentinel = join(tree, "trace/master");
+  const publish = async (time: number, name: string) => {
+    await writeFile(join(tree, name), name);
+    await writeFile(sentinel, `published at ${time}`);
+    await utimes(sentinel, time, time);
+  };
+  const step = (ports: number[]) => ({
+    sources: ports.map(agent.source),
+    destination: "debian",
+    sentinel: "trace/master",
+  });
+  const pull = (scanEverySeconds = 3600, ports = [port]) =>
+    agent.run([step(ports)], { scanEverySeconds });
+  return { ...agent, tree, port, sentinel, publish, pull };
+}
+
+test("while the sentinel is the same nothing is scanned, until it changes or a scan is due", async () => {
+  const { tree, publish, pull } = await withSentinel();
+  await publish(1_700_000_000, "one");
+  expect(await pull()).toMatchObject({ outcome: "ok", stats: { created: expect.any(Number) } });
+  await writeFile(join(tree, "unannounced"), "");
+  expect(await pull()).toMatchObject({
+    outcome: "ok",
+    changes: 0,
+    stats: null,
+    message: expect.stringContaining("unchanged: trace/master"),
+  });
+  expect((await pull(0)).changes).toBeGreaterThan(0);
+  await publish(1_700_000_100, "two");
+  expect((await pull()).changes).toBeGreaterThan(0);
+});
+
+test("a source that is older than what was pulled before is passed over for one that is not", async () => {
+  const { mirrorRoot, port, publish, pull, lines } = await withSentinel();
+  await publish(1_700_000_000, "one");
+  await pull();
+  const stale = await startSource();
+  await mkdir(join(stale.tree, "trace"));
+  await writeFile(join(stale.tree, "trace/master"), "old");
+  await utimes(join(stale.tree, "trace/master"), 1_600_000_000, 1_600_000_000);
+  await publish(1_700_000_100, "two");
+  expect(await pull(3600, [stale.port, port])).toMatchObject({ outcome: "ok" });
+  expect(lines.join("\n")).toContain("is older than what was pulled before");
+  expect(await readdir(join(mirrorRoot, "debian"))).toContain("two");
+  expect(await pull(3600, [stale.port])).toMatchObject({ outcome: "retryable", changes: 0 });
+  expect(await readdir(join(mirrorRoot, "debian"))).toContain("two");
+});
+
+test("a source without its sentinel is scanned, and the log says so", async () => {
+  const { sentinel, publish, pull, lines } = await withSentinel();
+  await publish(1_700_000_000, "one");
+  await rm(sentinel);
+  expect((await pull()).changes).toBeGreaterThan(0);
+  expect(lines.join("\n")).toContain("has no trace/master");
+});
+
+test("a disk without room is not written to, and says how much is free and where that is set", async () => {
+  const { mirrorRoot, run, source } = await makeAgent({ "min-free-percent": "99" });
+  const { port } = await startSource();
+  const result = await run([{ sources: [source(port)], destination: "debian", sentinel: null }]);
+  expect(result.outcome).toBe("retryable");
+  expect(result.message).toContain("MIRRORFLEET_MIN_FREE_PERCENT");
+  expect(await readdir(mirrorRoot)).toEqual([]);
+});
+
+test("a mirror root without its marker is an empty mount point: nothing is written there", async () => {
+  const { mirrorRoot, run, source } = await makeAgent({ "root-marker": ".mirror-disk" });
+  const { tree, port } = await startSource();
+  await writeFile(join(tree, "file"), "content");
+  const steps = [{ sources: [source(port)], destination: "debian", sentinel: null }];
+  await expect(run(steps)).rejects.toThrow("is its disk mounted?");
+  expect(await readdir(mirrorRoot)).toEqual([]);
+  await writeFile(join(mirrorRoot, ".mirror-disk"), "");
+  expect(await run(steps)).toMatchObject({ outcome: "ok" });
 });

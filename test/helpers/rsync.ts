@@ -32,8 +32,10 @@ export function syncSpec({ port, ...overrides }: { port: number } & Partial<Sync
           },
         ],
         destination: "debian",
+        sentinel: null,
       },
     ],
+    scanEverySeconds: 0,
     options: rsyncOptionsSchema.parse({}),
     limits: {
       wallClockSeconds: 60,

@@ -108,3 +108,26 @@ test("an attempt that begins in a bandwidth window gets its limit, another the p
   expect(await limitAt(9)).toBe(100);
   expect(await limitAt(20)).toBe(5000);
 });
+
+test("a scheduled or pushed pull trusts the sentinel, one by hand scans; a run that found nothing says unchanged", async () => {
+  const { operate, master } = fleet.current;
+  await createProject(fleet.current, { sentinel: "project/trace/master", scanEveryHours: 6 });
+  const { id } = (await operate("POST", "/v1/projects/debian/sync")).body;
+  const byHand = await work(fleet.current, { agent: master });
+  expect(byHand.sync).toMatchObject({
+    scanEverySeconds: 0,
+    steps: [{ sentinel: "project/trace/master" }],
+  });
+  const { token } = (await operate("POST", "/v1/tokens", { name: "p", scope: "trigger:debian" }))
+    .body;
+  for (const agent of [fleet.current.ftp1, fleet.current.ftp2])
+    await work(fleet.current, { agent });
+  expect((await operate("GET", `/v1/runs/${id}`)).body.reason).toBeNull();
+  const pushed = (await operate("POST", "/v1/projects/debian/sync", undefined, token)).body;
+  const { sync } = await work(fleet.current, { agent: master, result: { changes: 0 } });
+  expect(sync.scanEverySeconds).toBe(6 * 3600);
+  expect((await operate("GET", `/v1/runs/${pushed.id}`)).body).toMatchObject({
+    state: "succeeded",
+    reason: "unchanged",
+  });
+});
