@@ -36,7 +36,11 @@ export function isFinal(error: unknown): error is AppError {
   );
 }
 
-/** Sends what the log has beyond `offset`; answers where the next piece begins. @throws AppError. */
+/**
+ * Sends what the log has beyond `offset`; answers where the next piece begins. A log that is not taken
+ * must cost neither the lease nor the result: what is left of it is passed over. @throws AppError
+ * `stale-attempt`, or where sending it again may help.
+ */
 export async function deliverLog(
   ctx: AgentCtx,
   { entry, offset }: { entry: SpoolEntry; offset: number },
@@ -49,7 +53,13 @@ export async function deliverLog(
       bytes: Math.min(maxLogChunkBytes, size - next),
     });
     if (bytes.length === 0) break;
-    await report(ctx, { entry, kind: `log?offset=${next}`, body: bytes });
+    try {
+      await report(ctx, { entry, kind: `log?offset=${next}`, body: bytes });
+    } catch (error) {
+      if (!isFinal(error) || error.code === "stale-attempt") throw error;
+      ctx.log(`task ${entry.ticket.taskId}: its log is not taken: ${error.message}`);
+      return size;
+    }
     next += bytes.length;
   }
   return next;

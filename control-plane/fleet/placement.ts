@@ -1,4 +1,4 @@
-import { and, arrayContains, asc, eq, inArray, notInArray } from "drizzle-orm";
+import { and, arrayContains, asc, eq, inArray, notInArray, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
@@ -19,6 +19,14 @@ const withRole = ({ db }: Pick<Ctx, "db">, role: "master" | "ftp") =>
     .orderBy(asc(hosts.name));
 
 const listed = (rows: HostRow[]) => rows.map(({ name }) => name).join(", ") || "none";
+
+/**
+ * Lets one at a time decide where projects lie: two new projects must not both find their path free, nor
+ * a new project and a new host miss each other. Comes before the lock of any project's row.
+ */
+export async function lockPlacement({ db }: Pick<Ctx, "db">): Promise<void> {
+  await db.execute(sql`select pg_advisory_xact_lock(hashtext('mirrorfleet placement'))`);
+}
 
 /** The host that pulls from the upstream: the one that is named, else the only master. @throws AppError `invalid-input`. */
 export async function chooseMaster(
@@ -89,6 +97,7 @@ export async function placeReplicas(
 
 /** Places the projects anew that choose their hosts themselves: a host came, or has other labels. */
 export async function placeAll(ctx: Ctx): Promise<void> {
+  await lockPlacement(ctx);
   const rows = await ctx.db
     .select({ project: projects, masterId: replicas.hostId })
     .from(projects)

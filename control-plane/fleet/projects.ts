@@ -14,7 +14,7 @@ import { projects, replicas, tasks } from "../db/schema.ts";
 import { cancelWaiting } from "../dispatch/cancel.ts";
 import { triggerRun } from "../dispatch/start-run.ts";
 import { checkProject, firstHostOf, loginHostOf } from "./check-project.ts";
-import { chooseMaster, placeReplicas } from "./placement.ts";
+import { chooseMaster, lockPlacement, placeReplicas } from "./placement.ts";
 
 type Definition = z.output<typeof projectReplaceSchema>;
 
@@ -89,17 +89,12 @@ async function columnsOf(
   };
 }
 
-/** Two definitions at once must not both find their path free. Comes before any row's lock. */
-async function lockPaths({ db }: Ctx): Promise<void> {
-  await db.execute(sql`select pg_advisory_xact_lock(hashtext('mirrorfleet project paths'))`);
-}
-
 /** Makes a project and its replicas. @throws AppError `conflict`, `invalid-input`. */
 export async function createProject(
   ctx: Ctx,
   { input }: { input: ProjectInput },
 ): Promise<Project> {
-  await lockPaths(ctx);
+  await lockPlacement(ctx);
   const [existing] = await ctx.db
     .select({ id: projects.id })
     .from(projects)
@@ -170,7 +165,7 @@ export async function replaceProject(
   ctx: Ctx,
   { name, ifMatch, definition }: { name: string; ifMatch: number | null; definition: Definition },
 ): Promise<{ before: Project; after: Project }> {
-  await lockPaths(ctx);
+  await lockPlacement(ctx);
   const stored = await lockProject(ctx.db, { where: eq(projects.name, name) });
   checkVersion(stored, { ifMatch });
   const before = await readProject(ctx, { name });
@@ -214,7 +209,7 @@ export async function patchProject(
   ctx: Ctx,
   { name, ifMatch, patch }: { name: string; ifMatch: number | null; patch: unknown },
 ): Promise<{ before: Project; after: Project }> {
-  await lockPaths(ctx);
+  await lockPlacement(ctx);
   const merged = merge(definitionOf(await readProject(ctx, { name })), patch);
   const definition = parse(projectReplaceSchema, merged, "the project");
   return replaceProject(ctx, { name, ifMatch, definition });
