@@ -26,6 +26,10 @@ const filterPattern = z
   .max(1024)
   .regex(/^[^\p{Cc}]+$/u, "must not hold control characters");
 
+/** Indexes of a kind of repository: files that name others, and must not come before them. */
+const indexProfiles = ["debian", "rpm", "arch"] as const;
+export type IndexProfile = (typeof indexProfiles)[number];
+
 /** The allow-list: the only rsync options that an operator can choose. */
 export const rsyncOptionsSchema = z.strictObject({
   /** Include and exclude rules; the first that matches a path decides, so order counts. */
@@ -37,6 +41,10 @@ export const rsyncOptionsSchema = z.strictObject({
   delete: z.boolean().default(true),
   /** Keep hard links between files as hard links. */
   hardLinks: z.boolean().default(true),
+  /** Indexes come last, after all that they name, and deletions after them; null: everything at once. */
+  indexesLast: z.enum(indexProfiles).nullable().default(null),
+  /** Patterns of further indexes; alone, or beside those of `indexesLast`. */
+  indexPatterns: z.array(filterPattern).max(100).default([]),
   /** KiB per second; null is unlimited. */
   bandwidthKiBps: z.int().min(1).max(100_000_000).nullable().default(null),
 });
@@ -48,6 +56,8 @@ export const rsyncOptionNames = [
   "filters",
   "delete",
   "hardLinks",
+  "indexesLast",
+  "indexPatterns",
   "bandwidthKiBps",
 ] as const satisfies RsyncOptionName[];
 

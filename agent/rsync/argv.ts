@@ -19,10 +19,13 @@ export function buildArgv({
   pull,
   destination,
   maxDelete,
+  without = [],
 }: {
   pull: Pull;
   destination: string;
   maxDelete: number | "list";
+  /** Patterns to leave alone in this pass, before all other filters. */
+  without?: string[];
 }): string[] {
   const { source, options, limits } = pull;
   return [
@@ -38,6 +41,7 @@ export function buildArgv({
     ...(options.delete ? ["--delete-after"] : []),
     ...(maxDelete === "list" ? ["--dry-run"] : []),
     ...(options.delete && maxDelete !== "list" ? [`--max-delete=${maxDelete}`] : []),
+    ...without.map((pattern) => `--filter=- ${pattern}`),
     ...options.filters.map(
       ({ action, pattern }) => `--filter=${action === "include" ? "+" : "-"} ${pattern}`,
     ),

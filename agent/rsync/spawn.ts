@@ -9,7 +9,7 @@ import { collectStat, completeStats } from "./stats.ts";
 /** Seconds between TERM and KILL. */
 const graceSeconds = 10;
 /** Characters of stderr that are kept: the end says what went wrong. */
-const keptStderr = 8192;
+export const keptStderr = 65_536;
 /** Deleted paths that are kept by name. */
 const keptPaths = 5;
 const deletionPrefix = "*deleting   ";

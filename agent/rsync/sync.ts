@@ -2,7 +2,8 @@ import type { Progress, Result, SyncStats } from "../../protocol/report.ts";
 import type { RsyncLimits } from "../../protocol/rsync.ts";
 import { buildArgv, type Pull } from "./argv.ts";
 import { classifyExit } from "./exit-codes.ts";
-import { type RsyncExit, runRsync } from "./spawn.ts";
+import { indexPatterns, waitsForDeletionsOnly } from "./indexes.ts";
+import { keptStderr, type RsyncExit, runRsync } from "./spawn.ts";
 
 type SyncInput = {
   pull: Pull;
@@ -60,6 +61,16 @@ export function addStats(first: SyncStats | null, second: SyncStats | null): Syn
   };
 }
 
+/** A pass, and what the payload's pass before it did. */
+const withPayload = (payload: RsyncExit | null, exit: RsyncExit): RsyncExit =>
+  payload
+    ? {
+        ...exit,
+        changes: payload.changes + exit.changes,
+        stats: addStats(payload.stats, exit.stats),
+      }
+    : exit;
+
 const isComplete = ({ ended, exitCode }: RsyncExit) =>
   ended === "exited" && exitCode !== null && completeCodes.has(exitCode);
 
@@ -78,8 +89,26 @@ function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
   return classifyExit({ exitCode: exit.exitCode, stderr: exit.stderr });
 }
 
+/** Everything but the indexes, where the options name some; null where they name none. Deletes nothing. */
+async function pullPayload(
+  ctx: { rsync: string; stateDir: string },
+  { pull, destination, ...run }: SyncInput,
+): Promise<RsyncExit | null> {
+  const without = indexPatterns(pull.options);
+  if (without.length === 0) return null;
+  run.onLine("everything but the indexes first");
+  const argv = buildArgv({ pull, destination, maxDelete: 0, without });
+  return runRsync(ctx, { ...run, ...pull.limits, argv });
+}
+
+/** Is what the indexes will name all there? */
+const isWhole = (payload: RsyncExit): boolean =>
+  isComplete(payload) &&
+  (payload.exitCode !== 23 || waitsForDeletionsOnly({ stderr: payload.stderr, kept: keptStderr }));
+
 /**
- * Makes `destination` equal to the source. New and changed files first, with `--max-delete=0`, where
+ * Makes `destination` equal to the source. Where the options name indexes, everything else comes before
+ * them, or they do not come. New and changed files first, with `--max-delete=0`, where
  * rsync deletes nothing. If there is something to delete, a dry run lists it; if the guard lets it,
  * a last pass deletes, and at most so many.
  */
@@ -98,7 +127,16 @@ export async function syncTree(
       onLine: maxDelete === "list" ? () => {} : run.onLine,
       argv: buildArgv({ pull, destination, maxDelete }),
     });
-  const first = await pass(0);
+  const payload = await pullPayload(ctx, input);
+  if (payload && !isWhole(payload))
+    return {
+      ...classify({ exit: payload, pull }),
+      exitCode: payload.exitCode,
+      changes: payload.changes,
+      stats: payload.stats,
+      seconds: Math.round(performance.now() - started) / 1000,
+    };
+  const first = withPayload(payload, await pass(0));
   const result = (exit: RsyncExit, ended: Ended, changes = exit.changes, stats = exit.stats) => ({
     ...ended,
     exitCode: exit.exitCode,

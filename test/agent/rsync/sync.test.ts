@@ -17,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { compareTrees } from "../../../demo/compare.ts";
 import { syncTree, whyHeld } from "../../../agent/rsync/sync.ts";
-import type { RsyncLimits } from "../../../protocol/rsync.ts";
+import type { RsyncLimits, RsyncOptions } from "../../../protocol/rsync.ts";
 import { pullOf, startSource, syncSpec } from "../../helpers/rsync.ts";
 
 type Source = { port: number; destination: string };
@@ -26,9 +26,11 @@ async function pull(
   { port, destination }: Source,
   {
     limits = {},
+    options = {},
     ...overrides
   }: {
     limits?: Partial<RsyncLimits>;
+    options?: Partial<RsyncOptions>;
     password?: string;
     lines?: string[];
     signal?: AbortSignal;
@@ -38,7 +40,11 @@ async function pull(
   return syncTree(
     { rsync: "rsync", stateDir: "/nonexistent" },
     {
-      pull: { ...usual, limits: { ...usual.limits, ...limits } },
+      pull: {
+        ...usual,
+        options: { ...usual.options, ...options },
+        limits: { ...usual.limits, ...limits },
+      },
       destination,
       password: overrides.password ?? "right-password",
       signal: overrides.signal ?? new AbortController().signal,
@@ -272,4 +278,71 @@ test("small trees may lose a few files whatever their share", () => {
   expect(whyHeld({ deletions: 101, examples: [], sourceFiles: 899, limits })).toContain(
     "limit is 100",
   );
+});
+
+/** A small Debian-like repository with a by-hash directory. */
+async function fillRepository(tree: string, { revision }: { revision: string }) {
+  await mkdir(join(tree, "dists/sid/by-hash/SHA256"), { recursive: true });
+  await mkdir(join(tree, "pool"), { recursive: true });
+  await writeFile(join(tree, "dists/sid/InRelease"), revision);
+  await writeFile(join(tree, "dists/sid/Packages.gz"), revision);
+  await writeFile(join(tree, `dists/sid/by-hash/SHA256/${revision}`), revision);
+  await writeFile(join(tree, `pool/package-${revision}.deb`), revision);
+}
+
+const order = (lines: string[], name: string) => lines.findIndex((line) => line.includes(name));
+
+test("indexes come after all that they name, and the tree comes out exact", async () => {
+  const source = await startSource();
+  await fillRepository(source.tree, { revision: "one" });
+  const lines: string[] = [];
+  const options = { indexesLast: "debian" as const };
+  expect(await pull(source, { options, lines })).toMatchObject({
+    outcome: "ok",
+    stats: { transferred: 4 },
+  });
+  expect(order(lines, "package-one.deb")).toBeGreaterThan(-1);
+  expect(order(lines, "SHA256/one")).toBeLessThan(order(lines, "InRelease"));
+  expect(order(lines, "package-one.deb")).toBeLessThan(order(lines, "InRelease"));
+  expect(order(lines, "package-one.deb")).toBeLessThan(order(lines, "Packages.gz"));
+  await fillRepository(source.tree, { revision: "second" });
+  await rm(join(source.tree, "pool/package-one.deb"));
+  const again: string[] = [];
+  expect(await pull(source, { options, lines: again })).toMatchObject({ outcome: "ok" });
+  expect(order(again, "InRelease")).toBeLessThan(order(again, "*deleting"));
+  expect(
+    (await compareTrees({ expected: source.tree, actual: source.destination })).differences,
+  ).toEqual([]);
+});
+
+test("where what indexes name did not all come, they do not come either", async () => {
+  const source = await startSource();
+  const options = { indexPatterns: ["*.index"] };
+  await writeFile(join(source.tree, "a.index"), "one");
+  await writeFile(join(source.tree, "payload"), "one");
+  await pull(source, { options });
+  await writeFile(join(source.tree, "a.index"), "two, longer");
+  await writeFile(join(source.tree, "payload"), Buffer.alloc(4 * 1024 * 1024));
+  const result = await pull(source, {
+    options: { ...options, bandwidthKiBps: 256 },
+    limits: { wallClockSeconds: 2 },
+  });
+  expect(result).toMatchObject({ outcome: "timeout" });
+  expect(await readFile(join(source.destination, "a.index"), "utf8")).toBe("one");
+});
+
+test("a directory that became a file does not keep the indexes back for ever, and passes the deletion guard", async () => {
+  const source = await startSource();
+  const options = { indexesLast: "debian" as const };
+  await fill(join(source.tree, "pool"), { files: 200 });
+  await fill(join(source.tree, "directory"), { files: 5 });
+  await writeFile(join(source.tree, "Release"), "one");
+  await pull(source, { options });
+  await rm(join(source.tree, "directory"), { recursive: true });
+  await writeFile(join(source.tree, "directory"), "now a file");
+  await writeFile(join(source.tree, "Release"), "two, longer");
+  expect(await pull(source, { options })).toMatchObject({ outcome: "ok" });
+  expect(
+    (await compareTrees({ expected: source.tree, actual: source.destination })).differences,
+  ).toEqual([]);
 });
