@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Client, createClient } from "../protocol/client.ts";
 import { AppError } from "../protocol/errors.ts";
-import { freePort, type Program, runProgram, startProgram } from "./processes.ts";
+import { freePort, hasEnded, type Program, runProgram, startProgram } from "./processes.ts";
 
 export const hosts = ["master", "ftp1", "ftp2"] as const;
 export type HostName = (typeof hosts)[number];
@@ -25,7 +25,7 @@ async function untilReady({
   logFile: string;
 }) {
   for (let tries = 0; tries < 600; tries++) {
-    if (program.child.exitCode !== null) break;
+    if (hasEnded(program)) break;
     const ready = await fetch(`${url}/readyz`).then(
       (response) => response.ok,
       () => false,

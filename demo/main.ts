@@ -26,10 +26,12 @@ async function demonstrate({
   options,
   directory,
   track,
+  signal,
 }: {
   options: Options;
   directory: string;
   track: (program: Program) => void;
+  signal: AbortSignal;
 }) {
   const place = { directory, track };
   print(`the demo is in ${directory}${options.keep ? "" : " (removed at the end)"}`);
@@ -39,6 +41,7 @@ async function demonstrate({
     await makeTree({
       from: options.upstream === null ? null : resolve(options.upstream),
       target: tree,
+      signal,
     });
   const upstream = tree ? await startUpstream(place, { tree }) : options.upstream!;
   print(`upstream:      ${upstream}`);
@@ -118,10 +121,14 @@ async function main(): Promise<number> {
     return 0;
   }
   const programs: Program[] = [];
+  const end = new AbortController();
   const interrupted = Promise.withResolvers<never>();
   interrupted.promise.catch(() => undefined);
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => interrupted.reject(new AppError("conflict", `ended by ${signal}`)));
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => {
+      interrupted.reject(new AppError("conflict", `ended by ${name}`));
+      end.abort();
+    });
   }
   // A closed terminal must not end the demo before it has cleaned up.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
@@ -133,7 +140,7 @@ async function main(): Promise<number> {
   // Others may pass: the embedded Postgres runs as another user where root starts it.
   const directory = await mkdtemp(join(tmpdir(), "mirrorfleet-demo-"));
   await chmod(directory, 0o755);
-  const work = demonstrate({ options, directory, track });
+  const work = demonstrate({ options, directory, track, signal: end.signal });
   work.catch(() => undefined);
   let status = 0;
   let lastLine: string | undefined;
@@ -153,7 +160,13 @@ async function main(): Promise<number> {
   }
   stopping = true;
   // In reverse: agents before the control plane, so that nothing reports to nobody.
-  while (programs.length > 0) await stopPrograms(programs.splice(-1));
+  const stopAll = async () => {
+    while (programs.length > 0) await stopPrograms(programs.splice(-1));
+  };
+  await stopAll();
+  // What it was doing may still write; without its programs it gets no further than that.
+  await work.catch(() => undefined);
+  await stopAll();
   if (!options.keep) await rm(directory, { recursive: true, force: true });
   if (lastLine !== undefined) print(lastLine);
   return status;

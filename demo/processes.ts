@@ -56,7 +56,7 @@ export function startProgram({
   }
 }
 
-const ended = ({ child }: Program) =>
+export const hasEnded = ({ child }: Program) =>
   child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
 
 function signalGroup({ child }: Program, signal: NodeJS.Signals) {
@@ -71,9 +71,9 @@ function signalGroup({ child }: Program, signal: NodeJS.Signals) {
 export async function stopPrograms(programs: Program[]): Promise<void> {
   await Promise.all(
     programs.map(async (program) => {
-      if (ended(program)) return;
+      if (hasEnded(program)) return;
       program.child.kill("SIGTERM");
-      for (let waited = 0; !ended(program); waited += 50) {
+      for (let waited = 0; !hasEnded(program); waited += 50) {
         if (waited >= 20_000) signalGroup(program, "SIGKILL");
         await sleep(50);
       }

@@ -22,12 +22,15 @@ const plain = async (path: string) => {
 };
 
 /** Copies a tree with times, modes and symlinks as they are; special files are left out. */
-async function copy(from: string, to: string) {
+async function copy({ from, to, signal }: { from: string; to: string; signal: AbortSignal }) {
   await cp(from, to, {
     recursive: true,
     preserveTimestamps: true,
     verbatimSymlinks: true,
-    filter: plain,
+    filter: (path) => {
+      signal.throwIfAborted();
+      return plain(path);
+    },
   });
 }
 
@@ -45,7 +48,7 @@ async function addLinks(target: string) {
 }
 
 /** Fills `target` with a real tree that every checkout has: some of its dependencies, with links added. */
-async function defaultTree(target: string) {
+async function defaultTree({ target, signal }: { target: string; signal: AbortSignal }) {
   await mkdir(target);
   let room = defaultTreeBytes;
   for (const name of (await readdir(nodeModules)).toSorted()) {
@@ -54,20 +57,22 @@ async function defaultTree(target: string) {
     const { bytes } = await measure(from);
     if (bytes > room || bytes > 5_000_000) continue;
     room -= bytes;
-    await copy(from, join(target, name));
+    await copy({ from, to: join(target, name), signal });
   }
   await addLinks(target);
 }
 
-/** Makes the upstream's tree at `target`; the user's own directory is only read. @throws AppError where the disk is too small. */
+/** Makes the upstream's tree at `target`, until `signal`; the user's own directory is only read. @throws AppError where the disk is too small. */
 export async function makeTree({
   from,
   target,
+  signal,
 }: {
   from: string | null;
   target: string;
+  signal: AbortSignal;
 }): Promise<void> {
-  if (from === null) return defaultTree(target);
+  if (from === null) return defaultTree({ target, signal });
   const { bytes } = await measure(from).catch((cause: Error) => {
     throw new AppError("invalid-input", `--upstream: cannot read ${from}: ${cause.message}`, {
       cause,
@@ -81,5 +86,5 @@ export async function makeTree({
       `--upstream: four copies of ${from} need ${Math.ceil(needed / 1e6)} MB; ${Math.floor((bavail * bsize) / 1e6)} MB are free (set TMPDIR to a larger disk)`,
     );
   }
-  await copy(from, target);
+  await copy({ from, to: target, signal });
 }
