@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { nothingDone } from "../protocol/report.ts";
 import { AppError } from "../protocol/errors.ts";
 import {
   daemonUsersSchema,
@@ -36,11 +37,8 @@ export async function deliverLeftovers(
     if ((await entry.result()) === null) {
       await entry.finish({
         outcome: "interrupted",
-        exitCode: null,
+        ...nothingDone,
         message: "the agent ended during this attempt",
-        changes: 0,
-        stats: null,
-        seconds: 0,
       });
     }
     await deliverResult(ctx, { entry, offset: 0, signal: hurry });

@@ -1,7 +1,12 @@
 import { decodeJwt } from "jose";
 import { AppError } from "../protocol/errors.ts";
 import type { PollAnswer } from "../protocol/fleet.ts";
-import { heartbeatAnswerSchema, type Progress, type Result } from "../protocol/report.ts";
+import {
+  heartbeatAnswerSchema,
+  nothingDone,
+  type Progress,
+  type Report,
+} from "../protocol/report.ts";
 import type { AgentCtx } from "./context.ts";
 import { deliverLog, deliverResult, isFinal, report } from "./deliver.ts";
 import { checkPolicy } from "./policy.ts";
@@ -71,15 +76,12 @@ function startReporting(
 }
 
 /** An order that could not be begun, as a result: nothing on disk has changed. */
-function refusal(error: unknown): Omit<Result, "logBytes"> {
+function refusal(error: unknown): Report {
   const known = error instanceof AppError;
   return {
     outcome: known && error.code === "order-refused" ? "refused" : "retryable",
-    exitCode: null,
+    ...nothingDone,
     message: known ? error.message : `the agent failed: ${(error as Error).message}`,
-    changes: 0,
-    stats: null,
-    seconds: 0,
   };
 }
 
@@ -104,7 +106,7 @@ export async function runTask(
   const entry = await newSpoolEntry({ stateDir: ctx.config.stateDir, ticket: ticketOf(lease) });
   const end = new AbortController();
   const reporting = startReporting(ctx, { entry, end });
-  let result: Omit<Result, "logBytes">;
+  let result: Report;
   try {
     const now = Date.now() / 1000 + ctx.clock.skewSeconds;
     const claims = await verifyOrder(

@@ -1,5 +1,7 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { AppError } from "../protocol/errors.ts";
+import { noteStart, noteStop } from "./changes/carried.ts";
+import { listsDirectory } from "./changes/journal.ts";
 import { type Config, required } from "./config.ts";
 import type { AgentCtx } from "./context.ts";
 import { holdName, resolveMirrorRoots } from "./destination.ts";
@@ -19,11 +21,13 @@ const withModules = (mirrorRoots: string[]) =>
 async function startMastersDaemon(ctx: AgentCtx) {
   if (!ctx.identity.roles.includes("master")) return null;
   const { port, address } = ctx.config.daemon;
+  const { stateDir } = ctx.config;
+  await mkdir(listsDirectory(stateDir), { recursive: true, mode: 0o755 });
   const roots = withModules(ctx.config.mirrorRoots);
   // Nobody is admitted before the control plane has said who is.
   const daemon = await startDaemon(
     { rsync: ctx.config.rsync, log: ctx.log },
-    { roots, port, address, stateDir: ctx.config.stateDir, users: [] },
+    { roots, port, address, stateDir, lists: listsDirectory(stateDir), users: [] },
   );
   ctx.log(`the rsync daemon serves ${ctx.config.mirrorRoots.join(", ")} on port ${port}`);
   return { port, roots, update: daemon.update, stop: daemon.stop };
@@ -58,6 +62,9 @@ export async function runAgent({
     name: `state ${config.stateDir}`,
     what: `another agent runs with the state directory ${config.stateDir}`,
   });
+  const bootId = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
+  if (await noteStart({ stateDir: config.stateDir, bootId }))
+    log("the machine went down without notice: each project's next sync compares its whole tree");
   const leftovers = await endLeftovers({ stateDir: config.stateDir });
   if (leftovers > 0) log(`ended ${leftovers} rsync processes that an agent before this one left`);
   const ctx: AgentCtx = {
@@ -77,6 +84,7 @@ export async function runAgent({
     ]);
   } finally {
     await daemon?.stop();
+    await noteStop({ stateDir: config.stateDir });
     await held.release();
   }
 }

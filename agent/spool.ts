@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { type Result, resultSchema } from "../protocol/report.ts";
+import { type Report, type Result, resultSchema } from "../protocol/report.ts";
 import { writeFileAtomically } from "./files.ts";
 
 /** Bytes of log that are kept of one attempt. */
@@ -24,7 +24,7 @@ export type SpoolEntry = {
   flush: () => Promise<number>;
   readLog: (input: { offset: number; bytes: number }) => Promise<Buffer<ArrayBuffer>>;
   /** Stores the result, durably: from here on it is delivered, whatever happens. */
-  finish: (result: Omit<Result, "logBytes">) => Promise<Result>;
+  finish: (result: Report) => Promise<Result>;
   result: () => Promise<Result | null>;
   remove: () => Promise<void>;
 };

@@ -1,11 +1,15 @@
-import type { SyncSpec } from "../protocol/order.ts";
-import type { Progress, Result } from "../protocol/report.ts";
+import type { Carry, SyncSpec } from "../protocol/order.ts";
+import { nothingDone, type Progress, type Report } from "../protocol/report.ts";
 import { formatRsyncUrl } from "../protocol/rsync.ts";
 import { eventByOutcome } from "../protocol/states.ts";
+import { applyLists } from "./changes/apply.ts";
+import { placeOf, recallCarried, rememberCarried } from "./changes/carried.ts";
+import { type Journal, openJournal } from "./changes/journal.ts";
 import type { AgentCtx } from "./context.ts";
 import { checkMarker, chooseRoot, holdDestination, resolveDestination } from "./destination.ts";
 import { watchRoom, whyNoRoom } from "./room.ts";
 import { classifyExit } from "./rsync/exit-codes.ts";
+import { readable } from "./rsync/itemize.ts";
 import { addStats, syncTree } from "./rsync/sync.ts";
 import { openSealed } from "./sealed.ts";
 import {
@@ -17,7 +21,6 @@ import {
   sentinelKey,
 } from "./sentinel.ts";
 
-type Report = Omit<Result, "logBytes">;
 type Step = SyncSpec["steps"][number];
 type Input = {
   sync: SyncSpec;
@@ -31,34 +34,109 @@ type Pull = {
   password: string | null;
   destination: string;
   input: Input;
+  /** Of a pull from an upstream; null: from the master. */
+  journal: Journal | null;
 };
 
 /** Exit codes of an rsync that did not get to the source: the next one may be there. */
 const unreachableCodes = new Set([5, 10, 35]);
 
-const nothingDone = { exitCode: null, changes: 0, stats: null, seconds: 0 };
+/** Exit codes after which an rsync has told all that it did: it ended by itself, whatever it met. */
+const tellingCodes = new Set([0, 5, 10, 12, 23, 24, 25, 30, 35]);
+/** Changes that are named when a scan finds what should not be. */
+const keptExamples = 5;
 
-/** Pulls from one source, and remembers its sentinel of before when the whole tree came. */
+/** Compares the whole trees. */
 async function scan(
   ctx: AgentCtx,
-  { step, source, password, destination, input }: Pull,
-  { sentinel, key }: { sentinel: Sentinel | null; key: string },
+  { source, password, destination, input }: Pull,
+  { onChange }: { onChange?: (line: string) => void },
 ): Promise<Report> {
   const { sync, ...run } = input;
-  const { rsync, stateDir } = ctx.config;
-  const scannedAt = Date.now();
   input.onLine(`${formatRsyncUrl(source)} to ${destination}`);
-  const result = await syncTree(
-    { rsync, stateDir },
-    {
-      ...run,
-      pull: { source, options: sync.options, limits: sync.limits },
-      destination,
-      password,
-    },
-  );
+  const result = await syncTree(ctx.config, {
+    ...run,
+    onChange,
+    pull: { source, options: sync.options, limits: sync.limits },
+    destination,
+    password,
+  });
+  return { ...nothingDone, ...result, scanned: result.outcome === "ok" };
+}
+
+/** Pulls from an upstream, records what that changes, and remembers the sentinel of before when the whole tree came. */
+async function pullUpstream(
+  ctx: AgentCtx,
+  pull: Pull,
+  { sentinel, key }: { sentinel: Sentinel | null; key: string },
+): Promise<Report> {
+  const { step, journal, input } = pull;
+  const scannedAt = Date.now();
+  // Its destination is the project's path, or below it.
+  const below = step.destination.slice(input.sync.path.length + 1);
+  await journal?.begin();
+  let clean = false;
+  let result: Report;
+  try {
+    result = await scan(ctx, pull, { onChange: (line) => journal?.add({ below, line }) });
+    clean = result.exitCode !== null && tellingCodes.has(result.exitCode);
+  } finally {
+    await journal?.end({ clean });
+  }
   if (result.outcome === "ok" && sentinel && step.sentinel !== null)
-    await rememberSentinel({ stateDir, key, remembered: { ...sentinel, scannedAt } });
+    await rememberSentinel({
+      stateDir: ctx.config.stateDir,
+      key,
+      remembered: { ...sentinel, scannedAt },
+    });
+  return result;
+}
+
+/** What a scan changed that comes after the change lists: nothing should be left for it. */
+async function reconcile(
+  ctx: AgentCtx,
+  pull: Pull,
+  { byLists }: { byLists: Pick<Report, "changes" | "stats" | "message"> },
+): Promise<Report> {
+  const examples: string[] = [];
+  const onChange = (line: string) => {
+    if (examples.length < keptExamples) examples.push(readable(line).slice(0, 500));
+  };
+  const scanned = await scan(ctx, pull, { onChange });
+  return {
+    ...scanned,
+    changes: byLists.changes + scanned.changes,
+    stats: addStats(byLists.stats, scanned.stats),
+    drift: scanned.scanned && scanned.changes > 0 ? { entries: scanned.changes, examples } : null,
+  };
+}
+
+/** Brings an FTP host's tree to the master's: by change lists where they lead there, else by a scan. */
+async function pullMaster(ctx: AgentCtx, pull: Pull, { carry }: { carry: Carry }): Promise<Report> {
+  const { source, password, destination, input } = pull;
+  const { stateDir } = ctx.config;
+  const { project, options, limits } = input.sync;
+  const key = { stateDir, project, place: await placeOf({ destinations: [destination] }) };
+  const started = performance.now();
+  const known = (await recallCarried(key)) === carry.from;
+  const byLists =
+    carry.lists && known
+      ? await applyLists(ctx.config, {
+          ...input,
+          lists: carry.lists,
+          project,
+          pull: { source, options, limits },
+          destination,
+          password,
+        })
+      : null;
+  let result: Report;
+  if (byLists && !carry.reconcile) {
+    const seconds = Math.round(performance.now() - started) / 1000;
+    result = { ...nothingDone, ...byLists, outcome: "ok", exitCode: 0, seconds };
+  } else if (byLists) result = await reconcile(ctx, pull, { byLists });
+  else result = await scan(ctx, pull, {});
+  if (result.outcome === "ok") await rememberCarried({ ...key, generation: carry.generation });
   return result;
 }
 
@@ -101,21 +179,35 @@ async function pullFrom(ctx: AgentCtx, pull: Pull): Promise<{ result: Report; tr
   }
   if (step.sentinel !== null && !sentinel && !input.signal.aborted)
     input.onLine(`the source has no ${step.sentinel}: scanning the whole tree`);
-  const result = await scan(ctx, pull, { sentinel, key });
+  const result = sync.carry
+    ? await pullMaster(ctx, pull, { carry: sync.carry })
+    : await pullUpstream(ctx, pull, { sentinel, key });
   return { result, tryNext: unreachableCodes.has(result.exitCode ?? 0) };
 }
 
 /** One step: the first of its sources that can be reached, and is not older than what was pulled before. */
 async function runStep(
   ctx: AgentCtx,
-  { step, destination, input }: { step: Step; destination: string; input: Input },
+  {
+    step,
+    destination,
+    input,
+    journal,
+  }: { step: Step; destination: string; input: Input; journal: Journal | null },
 ): Promise<Report> {
   let result: Report | undefined;
   for (const { source, sealedPassword } of step.sources) {
     if (result) input.onLine(`${result.message}; trying the next source`);
     const password =
       sealedPassword === null ? null : await openSealed(ctx, { sealed: sealedPassword });
-    const pulled = await pullFrom(ctx, { step, source, password, destination, input });
+    const pulled = await pullFrom(ctx, {
+      step,
+      source,
+      password,
+      destination,
+      input,
+      journal,
+    });
     result = pulled.result;
     if (!pulled.tryNext || input.signal.aborted) break;
   }
@@ -132,6 +224,7 @@ function together(first: Report | undefined, second: Report): Report {
     changes: first.changes + second.changes,
     stats: addStats(first.stats, second.stats),
     seconds: first.seconds + second.seconds,
+    scanned: first.scanned && second.scanned,
   };
 }
 
@@ -152,16 +245,32 @@ async function runSteps(
   { places, input }: { places: Place[]; input: Input },
 ): Promise<Report> {
   let result: Report | undefined;
-  for (const { step, destination } of places) {
-    const held = await holdDestination({ destination });
-    try {
-      result = together(result, await runStep(ctx, { step, destination, input }));
-    } finally {
-      await held.release();
+  const { publish, project } = input.sync;
+  const journal =
+    publish === null
+      ? null
+      : await openJournal({
+          stateDir: ctx.config.stateDir,
+          project,
+          generation: publish,
+          place: await placeOf({ destinations: places.map(({ destination }) => destination) }),
+        });
+  try {
+    for (const { step, destination } of places) {
+      const held = await holdDestination({ destination });
+      try {
+        result = together(result, await runStep(ctx, { step, destination, input, journal }));
+      } finally {
+        await held.release();
+      }
+      if (eventByOutcome[result.outcome] !== "succeed") break;
     }
-    if (eventByOutcome[result.outcome] !== "succeed") break;
+    if (journal && eventByOutcome[result!.outcome] === "succeed")
+      return { ...result!, changeList: await journal.publish() };
+    return result!;
+  } finally {
+    await journal?.close();
   }
-  return result!;
 }
 
 /**

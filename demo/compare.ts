@@ -1,17 +1,21 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { lstat, readdir, readlink } from "node:fs/promises";
+import { createReadStream, lstatSync, readFileSync } from "node:fs";
+import { readdir, readlink } from "node:fs/promises";
 
 type Entry = { what: string; inode: string; links: number };
 
-async function sha256(path: Buffer): Promise<string> {
+/** Bytes up to which a file is read at once: opening a stream takes longer than that. */
+const smallFile = 1_000_000n;
+
+async function sha256(path: Buffer, size: bigint): Promise<string> {
+  if (size <= smallFile) return createHash("sha256").update(readFileSync(path)).digest("hex");
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   return hash.digest("hex");
 }
 
 async function describe(path: Buffer): Promise<Entry> {
-  const stats = await lstat(path, { bigint: true });
+  const stats = lstatSync(path, { bigint: true });
   const mode = (stats.mode & 0o7777n).toString(8);
   // Whole seconds: what rsync itself compares.
   const mtime = stats.mtimeNs / 1_000_000_000n;
@@ -23,7 +27,10 @@ async function describe(path: Buffer): Promise<Entry> {
     return { ...common, what: `link ${await readlink(path, "latin1")} ${mtime}` };
   if (stats.isDirectory()) return { ...common, what: `directory ${mode} ${mtime}` };
   if (stats.isFile())
-    return { ...common, what: `file ${mode} ${mtime} ${stats.size} ${await sha256(path)}` };
+    return {
+      ...common,
+      what: `file ${mode} ${mtime} ${stats.size} ${await sha256(path, stats.size)}`,
+    };
   return { ...common, what: "special" };
 }
 

@@ -32,9 +32,28 @@ const stepSchema = z.strictObject({
 });
 export type Step = z.infer<typeof stepSchema>;
 
+const generation = z.int().min(1);
+
+/** What an FTP host brings its tree to. */
+const carrySchema = z.strictObject({
+  generation,
+  /** Change lists that lead from the generation that it carries to this one; null: scan. */
+  lists: z
+    .array(z.strictObject({ generation, digest: z.string().regex(/^[0-9a-f]{64}$/) }))
+    .max(100)
+    .nullable(),
+  /** Generation that the lists begin after. */
+  from: z.int().min(0),
+  /** Scan even so: what that changes is drift. */
+  reconcile: z.boolean(),
+});
+export type Carry = z.infer<typeof carrySchema>;
+
 /** What a task order tells the agent to do: rsyncs in this order. */
 const syncSpecSchema = z.strictObject({
   project: projectName,
+  /** The project's place below the mirror root, where its steps go. */
+  path: relativePath,
   /** Mirror root of the host; null: its first. */
   root: rootPath.nullable(),
   steps: z.array(stepSchema).min(1).max(20),
@@ -45,6 +64,10 @@ const syncSpecSchema = z.strictObject({
     .int()
     .min(0)
     .max(366 * 86_400),
+  /** Of a pull from an upstream: the generation that its changes make. */
+  publish: generation.nullable(),
+  /** Of a pull from the master. */
+  carry: carrySchema.nullable(),
 });
 export type SyncSpec = z.infer<typeof syncSpecSchema>;
 

@@ -132,6 +132,10 @@ const projectFields = {
     .max(100)
     .default(10)
     .meta({ description: "Deletions above this share of the files are held for an operator" }),
+  reconcileDays: z.int().min(1).max(365).default(7).meta({
+    description:
+      "FTP hosts compare their whole tree with the master's as often; in between they pull by change lists",
+  }),
 };
 
 /** Body of `POST /v1/projects`. */
@@ -178,6 +182,10 @@ export const replicaSchema = z.object({
   generation: z.int(),
   behind: z.int().meta({ description: "Generations that the project is ahead" }),
   syncedAt: z.iso.datetime().nullable(),
+  scannedAt: z.iso
+    .datetime()
+    .nullable()
+    .meta({ description: "Last comparison of the whole tree; null: the next sync is one" }),
   paused: z.boolean(),
 });
 export type Replica = z.infer<typeof replicaSchema>;

@@ -50,6 +50,16 @@ export const maxLogChunkBytes = 256 * 1024;
 /** Largest JSON body in bytes that the control plane reads. */
 export const maxBodyBytes = 1024 * 1024;
 
+/** A change list as its master has it. */
+const changeListSchema = z.strictObject({
+  generation: z.int().min(1),
+  /** SHA-256, hex. */
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Lines: one for each thing that happened to a path. */
+  entries: count,
+});
+export type ChangeList = z.infer<typeof changeListSchema>;
+
 /** Body of `POST /v1/tasks/{id}/result`: how one attempt ended. */
 export const resultSchema = z.strictObject({
   outcome: z.enum(outcomes),
@@ -58,9 +68,32 @@ export const resultSchema = z.strictObject({
   /** Paths that were created, changed or deleted; 0 means the tree is as it was. */
   changes: count,
   stats: syncStatsSchema.nullable(),
+  /** Of a pull from an upstream: the list of what it changed; null where there is none that is whole. */
+  changeList: changeListSchema.nullable().default(null),
+  /** The whole tree was compared. */
+  scanned: z.boolean().default(false),
+  /** Of a scan that should have found nothing to do: what it did. */
+  drift: z
+    .strictObject({ entries: count, examples: z.array(z.string().max(500)).max(5) })
+    .nullable()
+    .default(null),
   /** Wall-clock seconds of the agent's work on this attempt. */
   seconds: z.number().min(0),
   /** Length in bytes of the whole log; chunks below it have been delivered. */
   logBytes: count,
 });
 export type Result = z.infer<typeof resultSchema>;
+
+/** What an agent finds out about an attempt; the length of the log is the spool's. */
+export type Report = Omit<Result, "logBytes">;
+
+/** Of an attempt that changed nothing on disk. */
+export const nothingDone = {
+  exitCode: null,
+  changes: 0,
+  stats: null,
+  seconds: 0,
+  changeList: null,
+  scanned: false,
+  drift: null,
+} as const satisfies Partial<Report>;

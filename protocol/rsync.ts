@@ -5,6 +5,9 @@ import { isNetworkHost, moduleName, networkHost, port, relativePath } from "./na
 /** Port of an rsync daemon where a URL names none. */
 const defaultRsyncPort = 873;
 
+/** Module of a master's rsync daemon that serves the change lists. */
+export const changeListsModule = "mirrorfleet-changes";
+
 /** Where a task pulls from: always an rsync daemon. */
 export const sourceSchema = z.strictObject({
   host: networkHost,

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { AppError } from "../../protocol/errors.ts";
+import { changeListsModule } from "../../protocol/rsync.ts";
 
 export type DaemonUser = { name: string; password: string; addresses: string[] };
 
@@ -10,6 +11,8 @@ export type DaemonSettings = {
   /** Address to listen on; null is all. */
   address: string | null;
   stateDir: string;
+  /** Directory of the change lists. */
+  lists: string;
 };
 
 /** A value of rsyncd.conf; a line break would begin another parameter. */
@@ -61,6 +64,8 @@ export function renderDaemonConfig({
       `[${value(module)}]`,
       `path = ${value(path)}`,
     ]),
+    `[${changeListsModule}]`,
+    `path = ${value(settings.lists)}`,
   ];
   return `${lines.join("\n")}\n`;
 }

@@ -2,6 +2,7 @@ import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Progress, SyncStats } from "../../protocol/report.ts";
+import { parseChange, readable } from "./itemize.ts";
 import { startedBy } from "./leftovers.ts";
 import { parseProgress } from "./progress.ts";
 import { collectStat, completeStats } from "./stats.ts";
@@ -12,9 +13,6 @@ const graceSeconds = 10;
 export const keptStderr = 65_536;
 /** Deleted paths that are kept by name. */
 const keptPaths = 5;
-const deletionPrefix = "*deleting   ";
-/** Itemized line: "*deleting", or eleven characters of what changed. */
-const changePattern = /^(?:\*deleting {3}|[<>ch.*][fdLDS][.+cstpoguax?]{9} )/;
 
 export type RsyncExit = {
   exitCode: number | null;
@@ -37,6 +35,8 @@ export type RunInput = {
   stallSeconds: number;
   signal: AbortSignal;
   onLine: (line: string) => void;
+  /** Each change as `parseChange` reads it. */
+  onChange?: ((line: string) => void) | undefined;
   onProgress: (progress: Progress) => void;
 };
 
@@ -136,14 +136,19 @@ export async function runRsync(
     if (skipped) exit.skippedDeletions = Number(skipped[1]);
     const progress = parseProgress(line);
     if (progress) return input.onProgress(progress);
-    if (line.startsWith(deletionPrefix)) {
-      exit.deletions += 1;
-      if (exit.deletedPaths.length < keptPaths)
-        exit.deletedPaths.push(line.slice(deletionPrefix.length));
+    const change = parseChange(line);
+    if (change === null) {
+      collectStat(stats, line);
+      input.onLine(line);
+      return;
     }
-    if (changePattern.test(line)) exit.changes += 1;
-    else collectStat(stats, line);
-    input.onLine(line);
+    exit.changes += 1;
+    if (change.kind === "deleted") {
+      exit.deletions += 1;
+      if (exit.deletedPaths.length < keptPaths) exit.deletedPaths.push(change.path);
+    }
+    input.onChange?.(line);
+    input.onLine(readable(line));
   };
   const stdout = lineSplitter(take);
   const stderr = lineSplitter((line) => {

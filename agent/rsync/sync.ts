@@ -11,6 +11,7 @@ type SyncInput = {
   password: string | null;
   signal: AbortSignal;
   onLine: (line: string) => void;
+  onChange?: ((line: string) => void) | undefined;
   onProgress: (progress: Progress) => void;
 };
 
@@ -74,6 +75,10 @@ const withPayload = (payload: RsyncExit | null, exit: RsyncExit): RsyncExit =>
 const isComplete = ({ ended, exitCode }: RsyncExit) =>
   ended === "exited" && exitCode !== null && completeCodes.has(exitCode);
 
+export type SyncResult = Pick<
+  Result,
+  "outcome" | "message" | "exitCode" | "changes" | "stats" | "seconds"
+>;
 type Ended = Pick<Result, "outcome" | "message">;
 
 function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
@@ -115,7 +120,7 @@ const isWhole = (payload: RsyncExit): boolean =>
 export async function syncTree(
   ctx: { rsync: string; stateDir: string },
   input: SyncInput,
-): Promise<Omit<Result, "logBytes">> {
+): Promise<SyncResult> {
   const started = performance.now();
   const { pull, destination, ...run } = input;
   const pass = (maxDelete: number | "list", onProgress = run.onProgress) =>
@@ -125,6 +130,7 @@ export async function syncTree(
       onProgress,
       // What the dry run lists is not done yet: it stays out of the log.
       onLine: maxDelete === "list" ? () => {} : run.onLine,
+      onChange: maxDelete === "list" ? undefined : run.onChange,
       argv: buildArgv({ pull, destination, maxDelete }),
     });
   const payload = await pullPayload(ctx, input);

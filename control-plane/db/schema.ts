@@ -143,8 +143,12 @@ export const projects = pgTable(
     wallClockSeconds: integer("wall_clock_seconds").notNull(),
     stallSeconds: integer("stall_seconds").notNull(),
     maxDeletePercent: integer("max_delete_percent").notNull(),
+    /** FTP hosts compare their whole tree as often, though change lists have brought it there. */
+    reconcileDays: integer("reconcile_days").notNull().default(7),
     /** Number of the latest published state. */
     generation: bigint("generation", { mode: "number" }).notNull().default(0),
+    /** Entries of the master's tree, as its last scan counted them. */
+    files: bigint("files", { mode: "number" }).notNull().default(0),
     /** A pull that failed has changed the master's tree: the next success publishes it. */
     unpublished: boolean("unpublished").notNull().default(false),
     nextRunAt: time("next_run_at"),
@@ -172,6 +176,8 @@ export const replicas = pgTable(
     /** Mirror root where `generation` is; while it moves, another than `root`. */
     syncedRoot: text("synced_root"),
     syncedAt: time("synced_at"),
+    /** Last comparison of the whole tree; null: change lists must not be relied on. */
+    scannedAt: time("scanned_at"),
     pausedAt: time("paused_at"),
   },
   (table) => [
@@ -181,6 +187,21 @@ export const replicas = pgTable(
       .on(table.projectId)
       .where(sql`${table.role} = 'master'`),
   ],
+);
+
+/** The change lists that masters hold, of generations that are published. */
+export const changeLists = pgTable(
+  "change_lists",
+  {
+    projectId: uuid("project_id")
+      .notNull()
+      .references(() => projects.id, { onDelete: "cascade" }),
+    generation: bigint("generation", { mode: "number" }).notNull(),
+    /** SHA-256, hex. */
+    digest: text("digest").notNull(),
+    entries: integer("entries").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.projectId, table.generation] })],
 );
 
 export const runs = pgTable(

@@ -1,26 +1,29 @@
-import { and, eq, isNotNull, isNull, lt, sql } from "drizzle-orm";
+import { and, eq, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
+import type { ChangeList } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
 import { hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
+import { isDueToReconcile, keepChangeList } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { notifyHost } from "./wake.ts";
 
 type RunRow = typeof runs.$inferSelect;
 
-/** FTP hosts that have an agent, are not paused for the project, and lack its generation. */
+/** FTP hosts that have an agent, are not paused for the project, and lack its generation or are to be reconciled. */
 export async function hostsBehind(
-  { db }: Pick<Ctx, "db">,
+  ctx: Pick<Ctx, "db" | "now">,
   { id, generation }: { id: string; generation: number },
 ): Promise<string[]> {
-  const rows = await db
+  const rows = await ctx.db
     .select({ hostId: replicas.hostId })
     .from(replicas)
     .innerJoin(hosts, eq(hosts.id, replicas.hostId))
+    .innerJoin(projects, eq(projects.id, replicas.projectId))
     .where(
       and(
         eq(replicas.projectId, id),
         eq(replicas.role, "ftp"),
-        lt(replicas.generation, generation),
+        or(lt(replicas.generation, generation), isDueToReconcile(ctx)),
         isNull(replicas.pausedAt),
         isNotNull(hosts.signingKey),
         isNull(hosts.revokedAt),
@@ -76,20 +79,26 @@ export async function addTasks(
   }
 }
 
+/** What a pull brought. `files`: entries of the tree; null where it was not scanned. */
+type Pulled = { changed: boolean; changeList: ChangeList | null; files: number | null };
+
 /**
  * After a successful pull: publishes a generation where something changed, and makes one task for each
  * FTP host that is behind. The caller holds the project's row.
  */
 export async function distribute(
   ctx: Ctx,
-  { project, run, changed }: { project: ProjectRow; run: RunRow; changed: boolean },
+  { project, run, pulled }: { project: ProjectRow; run: RunRow; pulled: Pulled },
 ): Promise<RunRow> {
-  const news = changed || project.unpublished || project.generation === 0;
+  const { changeList, files } = pulled;
+  const news =
+    pulled.changed || changeList !== null || project.unpublished || project.generation === 0;
   const generation = project.generation + (news ? 1 : 0);
   await ctx.db
     .update(projects)
-    .set({ generation, unpublished: false })
+    .set({ generation, unpublished: false, ...(files !== null && { files }) })
     .where(eq(projects.id, project.id));
+  if (changeList) await keepChangeList(ctx, { projectId: project.id, generation, changeList });
   await ctx.db
     .update(replicas)
     .set({ generation, syncedAt: sql`${ctx.now()}`, syncedRoot: sql`${replicas.root}` })
@@ -108,7 +117,12 @@ export async function distribute(
 /** Marks an FTP host's replica as carrying the generation that its run published. */
 export async function advanceReplica(
   ctx: Ctx,
-  { projectId, hostId, generation }: { projectId: string; hostId: string; generation: number },
+  {
+    projectId,
+    hostId,
+    generation,
+    scanned,
+  }: { projectId: string; hostId: string; generation: number; scanned: boolean },
 ): Promise<void> {
   await ctx.db
     .update(replicas)
@@ -116,6 +130,7 @@ export async function advanceReplica(
       generation: sql`greatest(${replicas.generation}, ${generation})`,
       syncedAt: sql`${ctx.now()}`,
       syncedRoot: sql`${replicas.root}`,
+      ...(scanned && { scannedAt: sql`${ctx.now()}` }),
     })
     .where(and(eq(replicas.projectId, projectId), eq(replicas.hostId, hostId)));
 }

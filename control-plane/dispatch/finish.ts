@@ -6,6 +6,7 @@ import type { Ctx } from "../context.ts";
 import { masterIds } from "../db/queries/hosts.ts";
 import { lockProject } from "../db/queries/projects.ts";
 import { attempts, projects, runs, tasks } from "../db/schema.ts";
+import { reportDrift } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { advanceReplica, distribute } from "./fan-out.ts";
 import { startQueuedRun } from "./start-run.ts";
@@ -67,8 +68,14 @@ async function finishTaskIfLeased(
   return ended;
 }
 
+const pulledBy = ({ changes, changeList, scanned, stats }: Result) => ({
+  changed: changes > 0,
+  changeList,
+  files: scanned && stats ? stats.files : null,
+});
+
 /** What follows from a task's end: fan-out after the master's success, the run's close, the next run. */
-async function follow(ctx: Ctx, { task, changed }: { task: TaskRow; changed: boolean }) {
+async function follow(ctx: Ctx, { task }: { task: TaskRow }) {
   // Its place is free: for what waits on this host and, after a pull, for pulls from the same upstream.
   for (const hostId of new Set([
     task.hostId,
@@ -81,7 +88,8 @@ async function follow(ctx: Ctx, { task, changed }: { task: TaskRow; changed: boo
   const project = await lockProject(ctx.db, { where: eq(projects.id, task.projectId) });
   const [run] = await ctx.db.select().from(runs).where(eq(runs.id, task.runId));
   if (task.role === "master") {
-    if (task.state === "succeeded") await distribute(ctx, { project, run: run!, changed });
+    if (task.state === "succeeded")
+      await distribute(ctx, { project, run: run!, pulled: pulledBy(task.result!) });
     else await closeRunIfDone(ctx, { runId: task.runId });
     await startQueuedRun(ctx, {
       project: await lockProject(ctx.db, { where: eq(projects.id, project.id) }),
@@ -93,7 +101,9 @@ async function follow(ctx: Ctx, { task, changed }: { task: TaskRow; changed: boo
       projectId: project.id,
       hostId: task.hostId,
       generation: run!.generation!,
+      scanned: task.result!.scanned,
     });
+    await reportDrift(ctx, { task });
   }
   await closeRunIfDone(ctx, { runId: task.runId });
 }
@@ -135,7 +145,7 @@ export async function finishAttempt(
         ? await finishTaskIfLeased(inner, { task: task!, result, retrySeconds })
         : undefined;
     if (!ended) return keepLateResult(inner, { taskId, attempt, result });
-    await follow(inner, { task: ended, changed: result.changes > 0 });
+    await follow(inner, { task: ended });
     return true;
   });
   if (!accepted) {
@@ -169,6 +179,6 @@ export async function expireAttempt(
       .for("update");
     if (!task) return;
     const ended = await finishTaskIfLeased(inner, { task, result: null, retrySeconds });
-    if (ended) await follow(inner, { task: ended, changed: false });
+    if (ended) await follow(inner, { task: ended });
   });
 }

@@ -1,7 +1,12 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { PollAnswer } from "../../protocol/fleet.ts";
 import type { SyncSpec } from "../../protocol/order.ts";
-import type { HeartbeatAnswer, Progress, Result } from "../../protocol/report.ts";
+import {
+  type HeartbeatAnswer,
+  nothingDone,
+  type Progress,
+  type Result,
+} from "../../protocol/report.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { signOrder, signTaskToken } from "../auth/task-tokens.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
@@ -95,11 +100,8 @@ async function specOrFault(
 /** Result of a task for which no order could be made. */
 const noOrder: Result = {
   outcome: "fatal",
-  exitCode: null,
+  ...nothingDone,
   message: "the control plane could not make the order; its log tells why",
-  changes: 0,
-  stats: null,
-  seconds: 0,
   logBytes: 0,
 };
 

@@ -78,7 +78,7 @@ export async function resyncReplica(
   await checkMasterHolds(ctx, project);
   await ctx.db
     .update(replicas)
-    .set({ generation: 0 })
+    .set({ generation: 0, scannedAt: null })
     .where(and(eq(replicas.projectId, project.id), eq(replicas.hostId, hostId)));
   return distributeTo(ctx, { project, hostIds: [hostId], trigger: "resync" });
 }

@@ -15,7 +15,11 @@ async function beginRun(
   { project, run }: { project: ProjectRow; run: RunRow },
 ): Promise<RunRow> {
   if (project.upstream === null && project.parts.length === 0)
-    return distribute(ctx, { project, run, changed: true });
+    return distribute(ctx, {
+      project,
+      run,
+      pulled: { changed: true, changeList: null, files: null },
+    });
   const [master] = await ctx.db
     .select({ hostId: replicas.hostId })
     .from(replicas)

@@ -9,6 +9,7 @@ import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
 import { hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { endOfWindow } from "../schedule/time-window.ts";
+import { carryOf } from "./change-lists.ts";
 import { daemonPasswordOf } from "./daemon-users.ts";
 
 type TaskRow = typeof tasks.$inferSelect;
@@ -101,7 +102,7 @@ export async function syncSpec(
   { task, host }: { task: TaskRow; host: HostRow },
 ): Promise<SyncSpec> {
   const [row] = await ctx.db
-    .select({ project: projects, run: runs, root: replicas.root, now: sql<string>`${ctx.now()}` })
+    .select({ project: projects, run: runs, replica: replicas, now: sql<string>`${ctx.now()}` })
     .from(runs)
     .innerJoin(projects, eq(projects.id, runs.projectId))
     .innerJoin(
@@ -109,7 +110,7 @@ export async function syncSpec(
       and(eq(replicas.projectId, runs.projectId), eq(replicas.hostId, task.hostId)),
     )
     .where(eq(runs.id, task.runId));
-  const { project, run, root, now } = row!;
+  const { project, run, replica, now } = row!;
   const fromUpstream = task.role === "master";
   const fromMaster = async (): Promise<Step[]> => [
     {
@@ -128,7 +129,8 @@ export async function syncSpec(
   ];
   return {
     project: project.name,
-    root,
+    path: project.path,
+    root: replica.root,
     steps: fromUpstream ? await upstreamSteps(ctx, { project, host }) : await fromMaster(),
     options: {
       ...project.rsync,
@@ -144,5 +146,7 @@ export async function syncSpec(
     },
     // Whoever asks by hand wants to see for himself.
     scanEverySeconds: asksItself.has(run.trigger) ? project.scanEveryHours * 3600 : 0,
+    publish: fromUpstream ? project.generation + 1 : null,
+    carry: fromUpstream ? null : await carryOf(ctx, { project, run, replica }),
   };
 }

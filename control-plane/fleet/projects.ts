@@ -143,7 +143,7 @@ async function startAnew(ctx: Ctx, { project }: { project: ProjectRow }): Promis
   await checkNoneWorks(ctx, project);
   const carried = await ctx.db
     .update(replicas)
-    .set({ generation: 0, syncedAt: null })
+    .set({ generation: 0, syncedAt: null, scannedAt: null })
     .where(eq(replicas.projectId, project.id))
     .returning({ hostId: replicas.hostId });
   await cancelWaiting(ctx, {
@@ -180,6 +180,10 @@ export async function replaceProject(
     })
     .where(eq(projects.id, stored.id))
     .returning();
+  const { rsync } = stored;
+  // What a host did not delete or link before, no list will tell it to.
+  if (rsync.delete !== values.rsync.delete || rsync.hardLinks !== values.rsync.hardLinks)
+    await ctx.db.update(replicas).set({ scannedAt: null }).where(eq(replicas.projectId, stored.id));
   if (values.path !== stored.path) await startAnew(ctx, { project: project! });
   const [master] = await ctx.db
     .select({ hostId: replicas.hostId })

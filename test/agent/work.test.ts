@@ -1,37 +1,13 @@
 import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { readConfig } from "../../agent/config.ts";
-import type { AgentCtx } from "../../agent/context.ts";
-import { openSeenOrders } from "../../agent/verify-order.ts";
 import { workOn } from "../../agent/work.ts";
 import type { SyncSpec } from "../../protocol/order.ts";
-import { makeIdentity } from "../helpers/agent.ts";
-import { temporaryDirectory } from "../helpers/directory.ts";
+import { makeAgentCtx } from "../helpers/agent.ts";
 import { freePort, startSource, syncSpec } from "../helpers/rsync.ts";
-import { seal } from "../../control-plane/auth/task-tokens.ts";
 
 async function makeAgent(settings: Record<string, string> = {}) {
-  const directory = await temporaryDirectory();
-  const mirrorRoot = join(directory, "mirror");
-  const stateDir = join(directory, "state");
-  for (const path of [mirrorRoot, stateDir]) await mkdir(path);
-  const { identity } = await makeIdentity();
-  const config = readConfig({
-    file: "/dev/null",
-    environment: {},
-    flags: { "state-dir": stateDir, "mirror-roots": mirrorRoot, sources: "rsync://*", ...settings },
-  });
-  const ctx: AgentCtx = {
-    config: { ...config, mirrorRoots: [mirrorRoot] },
-    identity,
-    controlPlane: "http://127.0.0.1:1",
-    clock: { skewSeconds: 0 },
-    seen: await openSeenOrders({ stateDir }),
-    log: () => {},
-  };
-  const { d: _, ...key } = identity.sealingKey;
-  const sealedPassword = await seal({ secret: "right-password", key });
+  const { ctx, mirrorRoot, sealedPassword } = await makeAgentCtx(settings);
   const lines: string[] = [];
   const run = (steps: SyncSpec["steps"], { scanEverySeconds = 0 } = {}) =>
     workOn(ctx, {

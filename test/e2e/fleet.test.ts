@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { compareTrees } from "../../demo/compare.ts";
 import { startUpstream } from "../../demo/fleet.ts";
@@ -81,6 +82,52 @@ test("two control planes on one database: the agents poll one, the operator talk
   expect((await right.client.getRun(run.id)).state).toBe("succeeded");
   await stopPrograms([right.program]);
   await database.drop();
+});
+
+test("FTP hosts pull by change lists, do nothing where nothing changed, and scan when a list is damaged", async () => {
+  const directory = await makePlace();
+  const controlPlane = await startControlPlaneProgram({ directory });
+  const { client } = controlPlane;
+  const { tree, url } = await makeUpstream(directory, { megabytes: 3 });
+  const port = await freePort();
+  const env = { MIRRORFLEET_DAEMON_PORT: String(port) };
+  const master = await joinAgent(controlPlane, { directory, host: "master", source: url, env });
+  const source = `rsync://127.0.0.1:${port}/`;
+  const ftp = await joinAgent(controlPlane, { directory, host: "ftp1", source });
+  master.run();
+  const agent = ftp.run();
+  await client.createProject({ name: "debian", upstream: url });
+  const sync = async () => {
+    const { id } = await client.syncProject("debian");
+    const { tasks } = await runOf(client, id, "succeeded");
+    const { differences } = await compareTrees({
+      expected: tree,
+      actual: join(ftp.root, "debian"),
+    });
+    expect(differences).toEqual([]);
+    return tasks.find(({ host }) => host === "ftp1")?.result;
+  };
+  expect(await sync()).toMatchObject({ scanned: true });
+  await writeFile(join(tree, "new"), "content");
+  await rm(join(tree, "pool/file-0"));
+  expect(await sync()).toMatchObject({ scanned: false, message: "by change list 2" });
+  expect(await sync()).toBeUndefined();
+
+  await writeFile(join(tree, "new"), "other content");
+  await stopPrograms([agent]);
+  const run = await client.syncProject("debian");
+  await until("the master has pulled", async () =>
+    (await client.getRun(run.id)).tasks.some(
+      ({ role, state }) => role === "master" && state === "succeeded",
+    ),
+  );
+  await writeFile(join(master.stateDir, "lists/debian/3"), "not what was published");
+  ftp.run();
+  await runOf(client, run.id, "succeeded");
+  const log = await text(await client.openTaskLog((await client.getRun(run.id)).tasks[1]!.id));
+  expect(log).toContain("change list 3 is not the one that was published: scanning the whole tree");
+  await writeFile(join(tree, "third"), "more");
+  expect(await sync()).toMatchObject({ message: "by change list 4" });
 });
 
 test("while the control plane is away rsync goes on, and its result is delivered afterwards", async () => {

@@ -1,7 +1,14 @@
 import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { calculateJwkThumbprint, SignJWT } from "jose";
+import { readConfig } from "../../agent/config.ts";
+import type { AgentCtx } from "../../agent/context.ts";
 import type { Identity } from "../../agent/identity.ts";
+import { openSeenOrders } from "../../agent/verify-order.ts";
+import { seal } from "../../control-plane/auth/task-tokens.ts";
 import { tokenTypes } from "../../protocol/order.ts";
+import { temporaryDirectory } from "./directory.ts";
 import { syncSpec } from "./rsync.ts";
 
 /** A fleet's task key, an agent's identity that pins it, and orders signed with it. */
@@ -43,4 +50,29 @@ export async function makeIdentity() {
       .setProtectedHeader({ alg: "EdDSA", typ: tokenTypes.order, kid, ...header })
       .sign(task.privateKey);
   return { identity, taskKey: task, kid, orderClaims, signOrder };
+}
+
+/** What an agent works with, a mirror root and state directory of its own, and a password that is sealed to it. */
+export async function makeAgentCtx(settings: Record<string, string> = {}) {
+  const directory = await temporaryDirectory();
+  const mirrorRoot = join(directory, "mirror");
+  const stateDir = join(directory, "state");
+  for (const path of [mirrorRoot, stateDir]) await mkdir(path);
+  const { identity } = await makeIdentity();
+  const config = readConfig({
+    file: "/dev/null",
+    environment: {},
+    flags: { "state-dir": stateDir, "mirror-roots": mirrorRoot, sources: "rsync://*", ...settings },
+  });
+  const ctx: AgentCtx = {
+    config: { ...config, mirrorRoots: [mirrorRoot] },
+    identity,
+    controlPlane: "http://127.0.0.1:1",
+    clock: { skewSeconds: 0 },
+    seen: await openSeenOrders({ stateDir }),
+    log: () => {},
+  };
+  const { d: _, ...key } = identity.sealingKey;
+  const sealedPassword = await seal({ secret: "right-password", key });
+  return { ctx, mirrorRoot, stateDir, sealedPassword };
 }

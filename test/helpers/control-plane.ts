@@ -12,7 +12,7 @@ import { pino } from "pino";
 import type { EnrolAnswer, PollAnswer, SealingKey, SigningKey } from "../../protocol/fleet.ts";
 import type { Role } from "../../protocol/host.ts";
 import { tokenTypes } from "../../protocol/order.ts";
-import type { Result } from "../../protocol/report.ts";
+import { nothingDone, type Result } from "../../protocol/report.ts";
 import { createOperatorToken } from "../../control-plane/auth/operator-tokens.ts";
 import { deriveSecrets } from "../../control-plane/auth/secrets.ts";
 import { openFleet } from "../../control-plane/auth/task-keys.ts";
@@ -158,11 +158,11 @@ export async function enrolAgent(
 /** A result as an agent would send it. */
 export function testResult(overrides: Partial<Result> = {}): Result {
   return {
+    ...nothingDone,
     outcome: "ok",
     exitCode: 0,
     message: "",
     changes: 1,
-    stats: null,
     seconds: 1,
     logBytes: 0,
     ...overrides,

@@ -6,6 +6,7 @@ import { onTestFinished } from "vitest";
 import { type SyncSpec } from "../../protocol/order.ts";
 import { rsyncOptionsSchema } from "../../protocol/rsync.ts";
 import type { Pull } from "../../agent/rsync/argv.ts";
+import { listsDirectory } from "../../agent/changes/journal.ts";
 import { startDaemon } from "../../agent/rsync/daemon.ts";
 import { temporaryDirectory } from "./directory.ts";
 
@@ -22,6 +23,7 @@ export async function freePort(): Promise<number> {
 export function syncSpec({ port, ...overrides }: { port: number } & Partial<SyncSpec>): SyncSpec {
   return {
     project: "debian",
+    path: "debian",
     root: null,
     steps: [
       {
@@ -36,6 +38,8 @@ export function syncSpec({ port, ...overrides }: { port: number } & Partial<Sync
       },
     ],
     scanEverySeconds: 0,
+    publish: null,
+    carry: null,
     options: rsyncOptionsSchema.parse({}),
     limits: {
       wallClockSeconds: 60,
@@ -52,14 +56,10 @@ export function pullOf({ steps: [step], options, limits }: SyncSpec): Pull {
   return { source: step!.sources[0]!.source, options, limits };
 }
 
-/** A real daemon as the master's agent runs it, its tree, and an empty directory to pull into. */
-export async function startSource() {
-  const directory = await temporaryDirectory();
-  const [tree, destination, stateDir] = ["tree", "destination", "state"].map((name) =>
-    join(directory, name),
-  ) as [string, string, string];
-  for (const path of [tree, destination, stateDir]) await mkdir(path);
+/** A real daemon as the master's agent runs it, which admits ftp1. */
+export async function startMastersDaemon({ tree, stateDir }: { tree: string; stateDir: string }) {
   const port = await freePort();
+  await mkdir(listsDirectory(stateDir), { recursive: true });
   const daemon = await startDaemon(
     { rsync: "rsync", log: () => {} },
     {
@@ -67,9 +67,20 @@ export async function startSource() {
       port,
       address: "127.0.0.1",
       stateDir,
+      lists: listsDirectory(stateDir),
       users: [{ name: "ftp1", password: "right-password", addresses: ["127.0.0.1"] }],
     },
   );
   onTestFinished(daemon.stop);
-  return { tree, destination, stateDir, port, daemon };
+  return { port, daemon };
+}
+
+/** A daemon, its tree, and an empty directory to pull into. */
+export async function startSource() {
+  const directory = await temporaryDirectory();
+  const [tree, destination, stateDir] = ["tree", "destination", "state"].map((name) =>
+    join(directory, name),
+  ) as [string, string, string];
+  for (const path of [tree, destination, stateDir]) await mkdir(path);
+  return { tree, destination, stateDir, ...(await startMastersDaemon({ tree, stateDir })) };
 }

@@ -31,6 +31,7 @@ function replicaView(row: Row): Replica {
     generation: replica.generation,
     behind: Math.max(0, project.generation - replica.generation),
     syncedAt: replica.syncedAt?.toISOString() ?? null,
+    scannedAt: replica.scannedAt?.toISOString() ?? null,
     paused: replica.pausedAt !== null,
   };
 }

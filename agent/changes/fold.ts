@@ -1,0 +1,101 @@
+import { type Change } from "../rsync/itemize.ts";
+
+// "/" sorts before every other character, so that a directory's content follows it at once, and the end
+// of a path before that. Neither character stands in a path: rsync escapes them.
+const separator = "\u0002";
+const endOfPath = "\u0001";
+
+type State = "deleted" | "directory" | "other" | "leader";
+const states: State[] = ["deleted", "directory", "other", "leader"];
+
+const record = (path: string, sequence: number, state: State) =>
+  `${path.replaceAll("/", separator)}${endOfPath}${String(sequence).padStart(12, "0")}${states.indexOf(state)}`;
+
+/** A change as text that sorts by path, then by `sequence`; a hard link's leader is one of its own. */
+export function recordsOf(change: Change, { sequence }: { sequence: number }): string[] {
+  if (change.kind === "deleted") return [record(change.path, sequence, "deleted")];
+  return [
+    record(change.path, sequence, change.directory ? "directory" : "other"),
+    ...(change.leader === null ? [] : [record(change.leader, sequence, "leader")]),
+  ];
+}
+
+function parseRecord(text: string): { path: string; state: State } {
+  const end = text.indexOf(endOfPath);
+  return {
+    path: text.slice(0, end).replaceAll(separator, "/"),
+    state: states[Number(text.at(-1))]!,
+  };
+}
+
+/** Each path once, with its last state; that of a leader is "leader" only where nothing else is known of it. */
+async function* lastStates(sorted: AsyncIterable<string>) {
+  let last: { path: string; state: State } | null = null;
+  for await (const text of sorted) {
+    const next = parseRecord(text);
+    if (last && last.path !== next.path) yield last;
+    else if (last && next.state === "leader") continue;
+    last = next;
+  }
+  if (last) yield last;
+}
+
+const isBelow = (path: string, directory: string) => path.startsWith(`${directory}/`);
+
+/** The directories above a path, from the top; first the root, ".". */
+function ancestorsOf(path: string): string[] {
+  const found = ["."];
+  for (let at = path.indexOf("/"); at !== -1; at = path.indexOf("/", at + 1))
+    found.push(path.slice(0, at));
+  return found;
+}
+
+/** Answers the paths that were not named before; `path` and its directories come in the order of the records. */
+function withoutKnown() {
+  let last: string | null = null;
+  return (paths: string[]) => {
+    const fresh = paths.filter(
+      (path) => last === null || (path !== "." && path !== last && !isBelow(last, path)),
+    );
+    last = paths.at(-1)!;
+    return fresh;
+  };
+}
+
+/** What a host asks its master for, or takes away. */
+export type Wanted = {
+  /**
+   * `payload`: what changed, the leaders of hard links, and the directories above them. `indexes`: the
+   * same of what comes after that. `deleted`: the topmost of what was deleted. `above`: the directories
+   * in which something was deleted. `counted`: what was deleted within a directory that is deleted, too.
+   */
+  list: "payload" | "indexes" | "deleted" | "above" | "counted";
+  path: string;
+};
+
+/**
+ * Folds the records of some generations, sorted, into what a host has to do; nothing below a path that
+ * has become no directory. Holds one path at a time.
+ */
+export async function* foldSorted(
+  sorted: AsyncIterable<string>,
+  { isIndex }: { isIndex: (path: string) => boolean },
+): AsyncGenerator<Wanted> {
+  const fresh = { payload: withoutKnown(), indexes: withoutKnown(), above: withoutKnown() };
+  let gone: string | null = null;
+  for await (const { path, state } of lastStates(sorted)) {
+    if (gone !== null && isBelow(path, gone)) {
+      if (state === "deleted") yield { list: "counted", path };
+      continue;
+    }
+    gone = state === "deleted" || state === "other" ? path : null;
+    const above = path === "." ? [] : ancestorsOf(path);
+    if (state === "deleted") {
+      yield { list: "deleted", path };
+      for (const each of fresh.above(above)) yield { list: "above", path: each };
+    } else {
+      const list = isIndex(path) ? "indexes" : "payload";
+      for (const each of fresh[list]([...above, path])) yield { list, path: each };
+    }
+  }
+}

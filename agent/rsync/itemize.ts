@@ -1,0 +1,36 @@
+/**
+ * What an rsync did with one path. Paths are as rsync writes them in the C locale: bytes that are not
+ * printable ASCII as "\#ooo"; directories without a final slash, the root is ".".
+ */
+export type Change =
+  | { kind: "deleted"; path: string }
+  | { kind: "changed"; path: string; directory: boolean; leader: string | null };
+
+/** `--out-format` of lines that `parseChange` reads: no name holds "//", so it ends the name. */
+export const changeFormat = "%i %n//%L";
+
+const deleting = "*deleting   ";
+const markLength = deleting.length;
+const item = /^[<>ch.][fdLDS][.+cstpoguaxnb?]{9} $/;
+
+/** Reads a line of `changeFormat`; null for any other. */
+export function parseChange(line: string): Change | null {
+  const end = line.indexOf("//", markLength);
+  if (end === -1) return null;
+  const mark = line.slice(0, markLength);
+  const path = line.slice(markLength, end);
+  if (mark === deleting) return { kind: "deleted", path };
+  if (!item.test(mark)) return null;
+  // A symlink's target follows as " -> ", a hard link's leader as " => ".
+  const leader = line.startsWith(" => ", end + 2) ? line.slice(end + 6) : null;
+  return { kind: "changed", path, directory: mark[1] === "d", leader };
+}
+
+/** The line as people read it. */
+export const readable = (line: string) => line.replace("//", "");
+
+/** The path's bytes, each as one character (latin1). */
+export const unescapePath = (path: string) =>
+  path.replaceAll(/\\#([0-7]{3})/g, (_, digits: string) =>
+    String.fromCodePoint(Number.parseInt(digits, 8)),
+  );

@@ -1,0 +1,159 @@
+import { and, asc, eq, gt, isNull, lte, or, sql } from "drizzle-orm";
+import type { Carry } from "../../protocol/order.ts";
+import type { ChangeList } from "../../protocol/report.ts";
+import type { Ctx } from "../context.ts";
+import { insertAuditEvent } from "../db/queries/audit-events.ts";
+import type { ProjectRow } from "../db/queries/projects.ts";
+import {
+  attempts,
+  changeLists,
+  hosts,
+  projects,
+  replicas,
+  type runs,
+  tasks,
+} from "../db/schema.ts";
+
+/** Generations whose lists an order may name; the master keeps as many. */
+const keptLists = 100;
+/** Beyond this share of the tree a scan is as quick. */
+const largestShare = 1 / 4;
+/** Entries that lists may have however small the tree is. */
+const alwaysFew = 1000;
+
+/** Is an FTP host's last comparison of the whole tree too long ago? Spread over the last quarter of the interval. */
+export const isDueToReconcile = ({ now }: Pick<Ctx, "now">) => sql`
+  ${replicas.scannedAt} + ${projects.reconcileDays} * interval '1 day'
+    * (1 - 0.25 * (hashtext(${replicas.projectId}::text || ${replicas.hostId}::text) & 1023) / 1023)
+  < ${now()}`;
+
+/** Keeps what the master says of the list of the generation that is being published. */
+export async function keepChangeList(
+  { db }: Pick<Ctx, "db">,
+  {
+    projectId,
+    generation,
+    changeList,
+  }: { projectId: string; generation: number; changeList: ChangeList },
+): Promise<void> {
+  if (changeList.generation !== generation) return;
+  const { digest, entries } = changeList;
+  await db
+    .insert(changeLists)
+    .values({ projectId, generation, digest, entries })
+    .onConflictDoUpdate({
+      target: [changeLists.projectId, changeLists.generation],
+      set: { digest, entries },
+    });
+  await db
+    .delete(changeLists)
+    .where(
+      and(
+        eq(changeLists.projectId, projectId),
+        lte(changeLists.generation, generation - keptLists),
+      ),
+    );
+}
+
+/** What an FTP host brings its tree to, and the lists that lead there; none where exactness is in doubt. */
+export async function carryOf(
+  ctx: Pick<Ctx, "db" | "now">,
+  {
+    project,
+    run,
+    replica,
+  }: {
+    project: ProjectRow;
+    run: typeof runs.$inferSelect;
+    replica: typeof replicas.$inferSelect;
+  },
+): Promise<Carry> {
+  const generation = run.generation!;
+  const from = Math.min(replica.generation, generation);
+  const scan = { generation, from, lists: null, reconcile: false };
+  if (from === 0 || replica.scannedAt === null || replica.root !== replica.syncedRoot) return scan;
+  const lists = await ctx.db
+    .select({
+      generation: changeLists.generation,
+      digest: changeLists.digest,
+      entries: changeLists.entries,
+    })
+    .from(changeLists)
+    .where(
+      and(
+        eq(changeLists.projectId, project.id),
+        gt(changeLists.generation, from),
+        lte(changeLists.generation, generation),
+      ),
+    )
+    .orderBy(asc(changeLists.generation));
+  const entries = lists.reduce((sum, list) => sum + list.entries, 0);
+  if (
+    lists.length < generation - from ||
+    entries > Math.max(alwaysFew, project.files * largestShare)
+  )
+    return scan;
+  const [due] = await ctx.db
+    .select({ hostId: replicas.hostId })
+    .from(replicas)
+    .innerJoin(projects, eq(projects.id, replicas.projectId))
+    .where(
+      and(
+        eq(replicas.projectId, project.id),
+        eq(replicas.hostId, replica.hostId),
+        isDueToReconcile(ctx),
+      ),
+    );
+  return {
+    generation,
+    from,
+    lists: lists.map((list) => ({ generation: list.generation, digest: list.digest })),
+    reconcile: due !== undefined,
+  };
+}
+
+/** Did the master pull while this attempt ran? Then its tree was between two generations. */
+async function masterPulledMeanwhile(
+  { db, now }: Pick<Ctx, "db" | "now">,
+  { task }: { task: typeof tasks.$inferSelect },
+): Promise<boolean> {
+  const [own] = await db
+    .select({ startedAt: attempts.startedAt })
+    .from(attempts)
+    .where(and(eq(attempts.taskId, task.id), eq(attempts.attempt, task.attempt)));
+  const [pull] = await db
+    .select({ taskId: attempts.taskId })
+    .from(attempts)
+    .innerJoin(tasks, eq(tasks.id, attempts.taskId))
+    .where(
+      and(
+        eq(tasks.projectId, task.projectId),
+        eq(tasks.role, "master"),
+        lte(attempts.startedAt, sql`${now()}`),
+        or(isNull(attempts.finishedAt), gt(attempts.finishedAt, own!.startedAt)),
+      ),
+    )
+    .limit(1);
+  return pull !== undefined;
+}
+
+/** Makes an event of what a host's tree had become beside its master's, unless the master's changed meanwhile. */
+export async function reportDrift(
+  ctx: Pick<Ctx, "db" | "now">,
+  { task }: { task: typeof tasks.$inferSelect },
+): Promise<void> {
+  const drift = task.result?.drift;
+  if (!drift || (await masterPulledMeanwhile(ctx, { task }))) return;
+  const [names] = await ctx.db
+    .select({ project: projects.name, host: hosts.name })
+    .from(projects)
+    .innerJoin(hosts, eq(hosts.id, task.hostId))
+    .where(eq(projects.id, task.projectId));
+  await insertAuditEvent(ctx, {
+    actor: `host ${names!.host}`,
+    action: "replica.drift",
+    target: `replicas/${names!.project}/${names!.host}`,
+    before: null,
+    after: drift,
+  });
+}
