@@ -11,11 +11,14 @@ type Check = { name: string; run: () => Promise<string> };
 
 const fail = (message: string) => new AppError("invalid-input", message);
 
-async function checkRsync({ rsync }: Config): Promise<string> {
-  const { stdout, failed } = await execa(rsync, ["--version"], { reject: false });
+async function checkRsync({ rsync, wrapper }: Config): Promise<string> {
+  const [command, ...before] = [...wrapper, rsync];
+  const { stdout, failed } = await execa(command, [...before, "--version"], { reject: false });
   const version = /version v?(\d+)\.(\d+)\.(\d+)/.exec(stdout ?? "");
   if (failed || !version)
-    throw fail(`"${rsync}" does not run: install rsync with the system's package manager`);
+    throw fail(
+      `"${[...wrapper, rsync].join(" ")}" does not run: install rsync with the system's package manager`,
+    );
   if (Number(version[1]) * 100 + Number(version[2]) < 302)
     throw fail(`rsync ${version[0]} is too old: 3.2 or newer is needed`);
   return version[0];

@@ -16,6 +16,9 @@ export const settings = {
     'places to pull from, separated by spaces: "rsync://host[:port]/module/"; "rsync://*" is any',
   options: `rsync options that orders may use, separated by spaces (default: ${rsyncOptionNames.join(" ")})`,
   rsync: "rsync program (default rsync)",
+  nice: "niceness of rsyncs, 0 to 19 (default: the agent's own)",
+  "io-priority":
+    'priority of rsyncs at the disk: "idle", or 0 (first) to 7 (last) (default: by niceness)',
   "daemon-port": "port of a master's rsync daemon (default 8873)",
   "daemon-address": "address that a master's rsync daemon listens on (default all)",
   parallel: "rsyncs at a time (default 2)",
@@ -79,6 +82,11 @@ const valuesSchema = z.object({
   "daemon-address": z.union([z.ipv4(), z.ipv6()]).optional(),
   "min-free-percent": z.preprocess(wholeNumber, z.int().min(0).max(99)).default(1),
   "root-marker": relativePath.optional(),
+  nice: z.preprocess(wholeNumber, z.int().min(0).max(19)).optional(),
+  "io-priority": z
+    .string()
+    .regex(/^(idle|[0-7])$/, 'must be "idle" or a number from 0 to 7')
+    .optional(),
   parallel: z.preprocess(wholeNumber, z.int().min(1).max(64)).default(2),
 });
 
@@ -88,6 +96,8 @@ export type Config = {
   mirrorRoots: string[] | undefined;
   policy: Policy;
   rsync: string;
+  /** Command and arguments that start an rsync with its priorities; see nice(1) and ionice(1). */
+  wrapper: string[];
   daemon: { port: number; address: string | null };
   parallel: number;
   minFreePercent: number;
@@ -132,6 +142,16 @@ function sourceRules(text: string) {
   });
 }
 
+function wrapperOf(values: z.output<typeof valuesSchema>): string[] {
+  const { nice, "io-priority": disk } = values;
+  return [
+    ...(nice === undefined ? [] : ["nice", "-n", String(nice)]),
+    ...(disk === undefined
+      ? []
+      : ["ionice", ...(disk === "idle" ? ["-c3"] : ["-c2", `-n${disk}`])]),
+  ];
+}
+
 /** Settings from the config file, over them the environment, over both the flags. @throws AppError `invalid-input`. */
 export function readConfig({
   file,
@@ -167,6 +187,7 @@ export function readConfig({
     mirrorRoots: values["mirror-roots"],
     policy: { sources: sourceRules(values.sources), options: values.options },
     rsync: values.rsync,
+    wrapper: wrapperOf(values),
     daemon: { port: values["daemon-port"], address: values["daemon-address"] ?? null },
     parallel: values.parallel,
     minFreePercent: values["min-free-percent"],

@@ -40,10 +40,14 @@ function matches(rule: SourceRule, source: Source): boolean {
 
 const defaults = rsyncOptionsSchema.parse({});
 
+/** Does the host's policy allow to pull from there? */
+export const allowsSource = (policy: Policy, { source }: { source: Source }): boolean =>
+  policy.sources.some((rule) => matches(rule, source));
+
 /** Checks an order against the host's policy. @throws AppError `order-refused` that names the setting. */
 export function checkPolicy(policy: Policy, { sync }: { sync: SyncSpec }): void {
   const sources = sync.steps.flatMap((step) => step.sources.map(({ source }) => source));
-  const forbidden = sources.find((source) => !policy.sources.some((rule) => matches(rule, source)));
+  const forbidden = sources.find((source) => !allowsSource(policy, { source }));
   if (forbidden) {
     const url = formatRsyncUrl({ ...forbidden, user: null });
     throw new AppError(

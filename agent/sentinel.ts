@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { formatRsyncUrl, type RsyncLimits, type Source } from "../protocol/rsync.ts";
 import { writeFileAtomically } from "./files.ts";
-import { type RsyncExit, runRsync } from "./rsync/spawn.ts";
+import { type RsyncCtx, type RsyncExit, runRsync } from "./rsync/spawn.ts";
 
 /** A source's sentinel: what its small file said, and when that was written (milliseconds). */
 const sentinelSchema = z.object({ digest: z.string(), mtimeMs: z.number() });
@@ -59,7 +59,7 @@ export async function rememberSentinel({
 
 /** Fetches a source's sentinel; null where it has none. */
 export async function fetchSentinel(
-  ctx: { rsync: string; stateDir: string },
+  ctx: RsyncCtx,
   {
     source,
     path,

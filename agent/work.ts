@@ -1,16 +1,18 @@
 import type { Carry, SyncSpec } from "../protocol/order.ts";
 import { nothingDone, type Progress, type Report } from "../protocol/report.ts";
-import { formatRsyncUrl } from "../protocol/rsync.ts";
+import { changeListsModule, formatRsyncUrl } from "../protocol/rsync.ts";
 import { eventByOutcome } from "../protocol/states.ts";
 import { applyLists } from "./changes/apply.ts";
 import { placeOf, recallCarried, rememberCarried } from "./changes/carried.ts";
 import { type Journal, openJournal } from "./changes/journal.ts";
 import type { AgentCtx } from "./context.ts";
 import { checkMarker, chooseRoot, holdDestination, resolveDestination } from "./destination.ts";
+import { allowsSource } from "./policy.ts";
 import { watchRoom, whyNoRoom } from "./room.ts";
 import { classifyExit } from "./rsync/exit-codes.ts";
 import { readable } from "./rsync/itemize.ts";
-import { addStats, syncTree } from "./rsync/sync.ts";
+import { noteBegin, noteEnd, removeStaging } from "./rsync/staging.ts";
+import { addStats, addTrees, syncTree } from "./rsync/sync.ts";
 import { openSealed } from "./sealed.ts";
 import {
   fetchSentinel,
@@ -119,11 +121,18 @@ async function pullMaster(ctx: AgentCtx, pull: Pull, { carry }: { carry: Carry }
   const key = { stateDir, project, place: await placeOf({ destinations: [destination] }) };
   const started = performance.now();
   const known = (await recallCarried(key)) === carry.from;
+  const lists = { ...source, module: changeListsModule, path: project };
+  const allowed = allowsSource(ctx.config.policy, { source: lists });
+  if (carry.lists && !allowed)
+    input.onLine(
+      `${formatRsyncUrl({ ...lists, user: null })} is not allowed on this host: scanning the whole tree (to allow it, add it to MIRRORFLEET_SOURCES)`,
+    );
   const byLists =
-    carry.lists && known
+    carry.lists && known && allowed
       ? await applyLists(ctx.config, {
           ...input,
           lists: carry.lists,
+          files: carry.files,
           project,
           pull: { source, options, limits },
           destination,
@@ -222,7 +231,7 @@ function together(first: Report | undefined, second: Report): Report {
     outcome: second.outcome === "ok" ? first.outcome : second.outcome,
     message: second.message || first.message,
     changes: first.changes + second.changes,
-    stats: addStats(first.stats, second.stats),
+    stats: addTrees(first.stats, second.stats),
     seconds: first.seconds + second.seconds,
     scanned: first.scanned && second.scanned,
   };
@@ -240,17 +249,20 @@ async function placesOf(sync: SyncSpec, { mirrorRoot }: { mirrorRoot: string }):
   return places;
 }
 
+/** The steps in their order, up to the first that fails; what rsyncs before them left is removed in the end. */
 async function runSteps(
   ctx: AgentCtx,
   { places, input }: { places: Place[]; input: Input },
 ): Promise<Report> {
   let result: Report | undefined;
   const { publish, project } = input.sync;
+  const { stateDir } = ctx.config;
+  const unfinished = await noteBegin({ stateDir, project });
   const journal =
     publish === null
       ? null
       : await openJournal({
-          stateDir: ctx.config.stateDir,
+          stateDir,
           project,
           generation: publish,
           place: await placeOf({ destinations: places.map(({ destination }) => destination) }),
@@ -265,9 +277,10 @@ async function runSteps(
       }
       if (eventByOutcome[result.outcome] !== "succeed") break;
     }
-    if (journal && eventByOutcome[result!.outcome] === "succeed")
-      return { ...result!, changeList: await journal.publish() };
-    return result!;
+    if (eventByOutcome[result!.outcome] !== "succeed") return result!;
+    if (unfinished) for (const place of places) await removeStaging(place);
+    await noteEnd({ stateDir, project });
+    return journal ? { ...result!, changeList: await journal.publish() } : result!;
   } finally {
     await journal?.close();
   }

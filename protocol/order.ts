@@ -44,6 +44,8 @@ const carrySchema = z.strictObject({
     .nullable(),
   /** Generation that the lists begin after. */
   from: z.int().min(0),
+  /** Entries of the master's tree: the lists' deletions are measured against them. */
+  files: z.int().min(0),
   /** Scan even so: what that changes is drift. */
   reconcile: z.boolean(),
 });

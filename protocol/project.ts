@@ -108,6 +108,10 @@ const projectFields = {
     description:
       "Limits in place of `rsync.bandwidthKiBps` for attempts that begin in a window; the first that matches",
   }),
+  priority: z.int().min(0).max(100).default(0).meta({
+    description:
+      "Which task of a host comes first: each point counts as ten minutes that a task has waited",
+  }),
   maxAttempts: z.int().min(1).max(100).default(3).meta({ description: "Tries of one task" }),
   retrySeconds: z
     .int()

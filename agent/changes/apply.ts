@@ -1,14 +1,17 @@
-import { mkdir, rm } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { lstat, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Carry } from "../../protocol/order.ts";
 import type { Result } from "../../protocol/report.ts";
 import { pathsArgv, type Pull } from "../rsync/argv.ts";
-import { type RsyncExit, runRsync } from "../rsync/spawn.ts";
-import { addStats } from "../rsync/sync.ts";
-import { fetchLists, ListsUnusable, type PathFiles, writePathFiles } from "./fetch.ts";
+import { type RsyncCtx, type RsyncExit, runRsync } from "../rsync/spawn.ts";
+import { addStats, allowedDeletions } from "../rsync/sync.ts";
+import { fetchLists, ListsUnusable, type PathFiles, splitAtNul, writePathFiles } from "./fetch.ts";
 
 type Input = {
   lists: NonNullable<Carry["lists"]>;
+  /** Entries of the master's tree. */
+  files: number;
   project: string;
   pull: Pull;
   destination: string;
@@ -29,6 +32,27 @@ const passesOf = ({ payload, indexes, deleted, above, deletions }: PathFiles, { 
     : []),
 ];
 
+/** Leaves it to a scan and its guard where more would be deleted than may be. */
+function checkDeletions({ deletions }: PathFiles, { files, pull }: Input): void {
+  if (deletions > allowedDeletions({ total: files, limits: pull.limits }))
+    throw new ListsUnusable(`the change lists delete ${deletions} of ${files} entries`);
+}
+
+/** A directory that somebody has replaced by a symlink: what is deleted below it would be elsewhere. */
+async function checkNoSymlinks({
+  destination,
+  pathsFile,
+}: {
+  destination: string;
+  pathsFile: string;
+}): Promise<void> {
+  for await (const path of splitAtNul(createReadStream(pathsFile))) {
+    const found = await lstat(Buffer.from(`${destination}/${path}`, "latin1")).catch(() => null);
+    if (found?.isSymbolicLink())
+      throw new ListsUnusable(`${path} has become a symlink on this host`);
+  }
+}
+
 /**
  * Brings a tree from one generation to another by what changed, not by what exists. What changed comes
  * first, indexes after it; then what the lists say was deleted goes, and no more entries than they name;
@@ -36,7 +60,7 @@ const passesOf = ({ payload, indexes, deleted, above, deletions }: PathFiles, { 
  * tree must be scanned.
  */
 export async function applyLists(
-  ctx: { rsync: string; stateDir: string },
+  ctx: RsyncCtx,
   input: Input,
 ): Promise<Pick<Result, "changes" | "stats" | "message"> | null> {
   const { lists, project, pull, destination, password, signal, onLine } = input;
@@ -58,6 +82,8 @@ export async function applyLists(
     const { source, options } = pull;
     await fetchLists({ lists, project, source, directory, run: (argv) => run(argv, () => {}) });
     const files = await writePathFiles({ lists, directory, options });
+    checkDeletions(files, input);
+    await checkNoSymlinks({ destination, pathsFile: files.above.path });
     let changes = 0;
     let stats: Result["stats"] = null;
     for (const { path, paths, more } of passesOf(files, input)) {

@@ -42,7 +42,14 @@ export async function fetchLists({
   const names = join(directory, "names");
   await writeFile(names, lists.map(({ generation }) => `${generation}\n`).join(""));
   const from = formatRsyncUrl({ ...source, module: changeListsModule, path: project });
-  const exit = await run([`--files-from=${names}`, "--times", "--", from, `${directory}/`]);
+  const exit = await run([
+    `--files-from=${names}`,
+    "--times",
+    "--sockopts=TCP_NODELAY",
+    "--",
+    from,
+    `${directory}/`,
+  ]);
   if (exit.exitCode !== 0)
     throw new ListsUnusable(`the change lists cannot be fetched (rsync ${exit.exitCode})`);
   for (const { generation, digest } of lists) {
@@ -82,7 +89,8 @@ async function* readRecords({ lists, directory }: { lists: Lists; directory: str
   }
 }
 
-async function* splitAtNul(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
+/** Splits a stream into the texts that end with NUL; bytes as latin1. */
+export async function* splitAtNul(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
   let rest = "";
   for await (const chunk of chunks) {
     const parts = (rest + chunk.toString("latin1")).split("\0");

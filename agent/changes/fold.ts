@@ -65,9 +65,9 @@ function withoutKnown() {
 /** What a host asks its master for, or takes away. */
 export type Wanted = {
   /**
-   * `payload`: what changed, the leaders of hard links, and the directories above them. `indexes`: the
-   * same of what comes after that. `deleted`: the topmost of what was deleted. `above`: the directories
-   * in which something was deleted. `counted`: what was deleted within a directory that is deleted, too.
+   * `payload`: what changed, the leaders of hard links, and the directories above them and above what was
+   * deleted. `indexes`: the same of what comes after that. `deleted`: the topmost of what was deleted.
+   * `above`: the directories above that. `counted`: what was deleted in a directory that is deleted, too.
    */
   list: "payload" | "indexes" | "deleted" | "above" | "counted";
   path: string;
@@ -93,6 +93,7 @@ export async function* foldSorted(
     if (state === "deleted") {
       yield { list: "deleted", path };
       for (const each of fresh.above(above)) yield { list: "above", path: each };
+      for (const each of fresh.payload(above)) yield { list: "payload", path: each };
     } else {
       const list = isIndex(path) ? "indexes" : "payload";
       for (const each of fresh[list]([...above, path])) yield { list, path: each };

@@ -48,6 +48,7 @@ export function renderDaemonConfig({
     // Symlinks are served as they are; a chroot, or "insecure links" being refused, keeps readers inside.
     "munge symlinks = no",
     "reverse lookup = no",
+    "socket options = TCP_NODELAY",
     "timeout = 3600",
     "read only = yes",
     "list = no",

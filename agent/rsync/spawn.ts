@@ -28,6 +28,14 @@ export type RsyncExit = {
   deletedPaths: string[];
 };
 
+/** What each rsync of an agent needs to know of it. */
+export type RsyncCtx = {
+  rsync: string;
+  stateDir: string;
+  /** Command and arguments that start rsync with another priority; none: as the agent's. */
+  wrapper: string[];
+};
+
 export type RunInput = {
   argv: string[];
   password: string | null;
@@ -83,10 +91,7 @@ async function endGroup(pid: number): Promise<void> {
 }
 
 /** Runs one rsync in a process group of its own, and leaves none of its processes behind. */
-export async function runRsync(
-  ctx: { rsync: string; stateDir: string },
-  input: RunInput,
-): Promise<RsyncExit> {
+export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExit> {
   const exit: RsyncExit = {
     exitCode: null,
     ended: "exited",
@@ -106,7 +111,8 @@ export async function runRsync(
     ...startedBy(ctx.stateDir),
     ...(input.password !== null && { RSYNC_PASSWORD: input.password }),
   };
-  const child = execa(ctx.rsync, input.argv, {
+  const [command, ...before] = [...ctx.wrapper, ctx.rsync];
+  const child = execa(command, [...before, ...input.argv], {
     env,
     extendEnv: false,
     detached: true,

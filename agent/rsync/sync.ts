@@ -3,7 +3,7 @@ import type { RsyncLimits } from "../../protocol/rsync.ts";
 import { buildArgv, type Pull } from "./argv.ts";
 import { classifyExit } from "./exit-codes.ts";
 import { indexPatterns, waitsForDeletionsOnly } from "./indexes.ts";
-import { keptStderr, type RsyncExit, runRsync } from "./spawn.ts";
+import { keptStderr, type RsyncCtx, type RsyncExit, runRsync } from "./spawn.ts";
 
 type SyncInput = {
   pull: Pull;
@@ -20,6 +20,14 @@ const deletionFloor = 10;
 
 /** Exit codes of a pass that got through the whole tree. */
 const completeCodes = new Set([0, 23, 24, 25]);
+
+/** How many of `total` entries may be deleted without an operator's approval; pure. */
+export const allowedDeletions = ({ total, limits }: { total: number; limits: RsyncLimits }) =>
+  Math.max(
+    deletionFloor,
+    Math.floor((limits.maxDeletePercent / 100) * total),
+    limits.approvedDeletions ?? 0,
+  );
 
 /** Says why `deletions` must not be made; null where they may. Pure. */
 export function whyHeld({
@@ -40,7 +48,7 @@ export function whyHeld({
   if (sourceFiles <= 1)
     return `the source has turned empty, and ${deletions} files would be deleted. ${cure}`;
   const total = sourceFiles + deletions;
-  const allowed = Math.max(deletionFloor, Math.floor((limits.maxDeletePercent / 100) * total));
+  const allowed = allowedDeletions({ total, limits });
   if (deletions <= allowed) return null;
   return `${deletions} of ${total} files would be deleted; the limit is ${allowed} (${limits.maxDeletePercent} %). ${cure}, or raise the project's maxDeletePercent`;
 }
@@ -59,6 +67,16 @@ export function addStats(first: SyncStats | null, second: SyncStats | null): Syn
     matchedBytes: sum("matchedBytes"),
     sentBytes: sum("sentBytes"),
     receivedBytes: sum("receivedBytes"),
+  };
+}
+
+/** What the rsyncs of two trees did together. */
+export function addTrees(first: SyncStats | null, second: SyncStats | null): SyncStats | null {
+  if (!first || !second) return second ?? first;
+  return {
+    ...addStats(first, second)!,
+    files: first.files + second.files,
+    totalBytes: first.totalBytes + second.totalBytes,
   };
 }
 
@@ -96,7 +114,7 @@ function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
 
 /** Everything but the indexes, where the options name some; null where they name none. Deletes nothing. */
 async function pullPayload(
-  ctx: { rsync: string; stateDir: string },
+  ctx: RsyncCtx,
   { pull, destination, ...run }: SyncInput,
 ): Promise<RsyncExit | null> {
   const without = indexPatterns(pull.options);
@@ -117,10 +135,7 @@ const isWhole = (payload: RsyncExit): boolean =>
  * rsync deletes nothing. If there is something to delete, a dry run lists it; if the guard lets it,
  * a last pass deletes, and at most so many.
  */
-export async function syncTree(
-  ctx: { rsync: string; stateDir: string },
-  input: SyncInput,
-): Promise<SyncResult> {
+export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncResult> {
   const started = performance.now();
   const { pull, destination, ...run } = input;
   const pass = (maxDelete: number | "list", onProgress = run.onProgress) =>

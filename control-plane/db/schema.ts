@@ -138,6 +138,7 @@ export const projects = pgTable(
     labels: jsonb("labels").$type<Record<string, string>>(),
     rsync: jsonb("rsync").$type<RsyncOptions>().notNull(),
     bandwidthWindows: jsonb("bandwidth_windows").$type<BandwidthWindow[]>().notNull().default([]),
+    priority: integer("priority").notNull().default(0),
     maxAttempts: integer("max_attempts").notNull(),
     retrySeconds: integer("retry_seconds").notNull().default(5),
     wallClockSeconds: integer("wall_clock_seconds").notNull(),

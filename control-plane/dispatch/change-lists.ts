@@ -70,7 +70,7 @@ export async function carryOf(
 ): Promise<Carry> {
   const generation = run.generation!;
   const from = Math.min(replica.generation, generation);
-  const scan = { generation, from, lists: null, reconcile: false };
+  const scan = { generation, from, lists: null, files: project.files, reconcile: false };
   if (from === 0 || replica.scannedAt === null || replica.root !== replica.syncedRoot) return scan;
   const lists = await ctx.db
     .select({
@@ -105,8 +105,7 @@ export async function carryOf(
       ),
     );
   return {
-    generation,
-    from,
+    ...scan,
     lists: lists.map((list) => ({ generation: list.generation, digest: list.digest })),
     reconcile: due !== undefined,
   };

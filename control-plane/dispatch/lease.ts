@@ -37,7 +37,7 @@ const upstreamHasRoom = sql`(
       where o.state = 'leased' and o.role = 'master' and q.upstream_host = p.upstream_host)
      < coalesce((f.upstream_parallel_of ->> p.upstream_host)::int, f.upstream_parallel))`;
 
-/** The oldest task of a host that may be leased: one rsync on a destination, and no limit is exceeded. */
+/** The task of a host that has waited longest, by its project's priority, of those that may be leased: one rsync on a destination, and no limit is exceeded. */
 const nextTask = (ctx: Ctx, { host }: { host: HostRow }) => sql`(
   select t.id from tasks t
   join projects p on p.id = t.project_id
@@ -53,7 +53,7 @@ const nextTask = (ctx: Ctx, { host }: { host: HostRow }) => sql`(
     and (h.parallel is null or h.parallel >
       (select count(*) from tasks busy where busy.host_id = t.host_id and busy.state = 'leased'))
     and ${upstreamHasRoom}
-  order by t.queued_at, t.id
+  order by t.queued_at - p.priority * interval '10 minutes', t.id
   limit 1
   for update of t skip locked)`;
 

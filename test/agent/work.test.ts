@@ -160,3 +160,18 @@ test("a mirror root without its marker is an empty mount point: nothing is writt
   await writeFile(join(mirrorRoot, ".mirror-disk"), "");
   expect(await run(steps)).toMatchObject({ outcome: "ok" });
 });
+
+test("files that a killed rsync left in its staging directories are gone after the next success", async () => {
+  const { mirrorRoot, run, source } = await makeAgent();
+  const { tree, port } = await startSource();
+  await mkdir(join(tree, "pool"));
+  await writeFile(join(tree, "pool/file"), "content");
+  const step = (at: number) => [{ sources: [source(at)], destination: "debian", sentinel: null }];
+  await run(step(port));
+  await run(step(await freePort()));
+  const staging = join(mirrorRoot, "debian/pool/.~tmp~");
+  await mkdir(staging);
+  await writeFile(join(staging, "never-came"), "half");
+  await run(step(port));
+  expect(await readdir(join(mirrorRoot, "debian/pool"))).toEqual(["file"]);
+});

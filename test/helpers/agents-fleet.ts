@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { workOn } from "../../agent/work.ts";
 import { compareTrees } from "../../demo/compare.ts";
-import type { ChangeList } from "../../protocol/report.ts";
+import type { SyncSpec } from "../../protocol/order.ts";
+import type { ChangeList, Report } from "../../protocol/report.ts";
 import { makeAgentCtx } from "./agent.ts";
 import { startCuttingProxy } from "./cutting-proxy.ts";
 import { startMastersDaemon, startSource, syncSpec } from "./rsync.ts";
@@ -83,7 +84,16 @@ export async function makeAgentsFleet() {
       state.unpublished = false;
       if (changeList) state.lists.set(state.generation, changeList);
     };
-    const follow = async (index: number, how: Fate) => {
+    const results: Report[] = [];
+    const follow = async (
+      index: number,
+      how: Fate,
+      {
+        files = 1_000_000,
+        reconcile = false,
+        ...order
+      }: { files?: number; reconcile?: boolean; limits?: SyncSpec["limits"] } = {},
+    ) => {
       const from = state.carried[index]!;
       const { generation } = state;
       if (generation === 0) return "nothing";
@@ -94,12 +104,15 @@ export async function makeAgentsFleet() {
         carry: {
           generation,
           from,
-          reconcile: false,
+          files,
+          reconcile,
           lists: whole
             ? lists.map((list) => ({ generation: list.generation, digest: list.digest }))
             : null,
         },
+        ...order,
       });
+      results.push(result);
       if (result.outcome !== "ok" || how.kind === "lost") return "failed";
       state.carried[index] = generation;
       return result.scanned ? "scan" : "lists";
@@ -125,6 +138,7 @@ export async function makeAgentsFleet() {
       root: join(upstream.tree, project),
       hostRoots,
       isPublished,
+      results,
       pull,
       follow,
       differences,

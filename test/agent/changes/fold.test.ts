@@ -25,13 +25,19 @@ test("a path that was deleted and came again is asked for, and one that came and
   expect(await fold([">f+++++++++ one//", "*deleting   one//"])).toEqual({
     deleted: ["one"],
     above: ["."],
+    payload: ["."],
   });
 });
 
 test("of a deleted directory the directory alone is taken away, and what was in it is counted", async () => {
   expect(
     await fold(["*deleting   a/b/file//", "*deleting   a/b///", "*deleting   a/b c//"]),
-  ).toEqual({ deleted: ["a/b", "a/b c"], counted: ["a/b/file"], above: [".", "a"] });
+  ).toEqual({
+    deleted: ["a/b", "a/b c"],
+    counted: ["a/b/file"],
+    above: [".", "a"],
+    payload: [".", "a"],
+  });
 });
 
 test("nothing is asked for below a path that has become a file", async () => {

@@ -38,7 +38,7 @@ async function pull(
 ) {
   const usual = pullOf(syncSpec({ port }));
   return syncTree(
-    { rsync: "rsync", stateDir: "/nonexistent" },
+    { rsync: "rsync", stateDir: "/nonexistent", wrapper: [] },
     {
       pull: {
         ...usual,
@@ -247,7 +247,7 @@ test("an interrupted sync leaves no process behind, and shows its password to no
 test("rsync that is not installed is said with the cure", async () => {
   const { destination } = await startSource();
   const result = await syncTree(
-    { rsync: "/nonexistent/rsync", stateDir: "/nonexistent" },
+    { rsync: "/nonexistent/rsync", stateDir: "/nonexistent", wrapper: [] },
     {
       pull: pullOf(syncSpec({ port: 1 })),
       destination,

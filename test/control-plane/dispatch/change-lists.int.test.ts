@@ -30,11 +30,17 @@ const driftEvents = async () => {
 test("a new replica is scanned, and later ones get the lists from its generation on", async () => {
   expect(await begin()).toEqual({
     publish: 1,
-    carry: { generation: 1, from: 0, lists: null, reconcile: false },
+    carry: { generation: 1, from: 0, lists: null, files: 0, reconcile: false },
   });
   expect(await publish(listOf(2))).toEqual({
     publish: 2,
-    carry: { generation: 2, from: 1, lists: [{ generation: 2, digest }], reconcile: false },
+    carry: {
+      generation: 2,
+      from: 1,
+      lists: [{ generation: 2, digest }],
+      files: 0,
+      reconcile: false,
+    },
   });
 });
 
@@ -85,7 +91,7 @@ test("after a week a host compares its whole tree, also where nothing has change
   await trigger(fleet.current);
   await work(fleet.current, { agent: master, result: { changes: 0 } });
   const { sync } = await work(fleet.current, { agent: ftp1, result: { scanned: true } });
-  expect(sync.carry).toEqual({ generation: 1, from: 1, lists: [], reconcile: true });
+  expect(sync.carry).toEqual({ generation: 1, from: 1, lists: [], files: 0, reconcile: true });
   await trigger(fleet.current);
   await work(fleet.current, { agent: master, result: { changes: 0 } });
   expect((await ftp1.poll()).lease).toBeNull();

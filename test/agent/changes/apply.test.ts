@@ -1,0 +1,65 @@
+import { cp, mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { makeAgentsFleet } from "../../helpers/agents-fleet.ts";
+import { temporaryDirectory } from "../../helpers/directory.ts";
+import { syncSpec } from "../../helpers/rsync.ts";
+
+const whole = { kind: "whole" as const };
+const { limits } = syncSpec({ port: 1 });
+
+/** A tree of thirty files that the first host carries. */
+async function begin() {
+  const project = await (await makeAgentsFleet()).begin();
+  await mkdir(join(project.root, "pool"));
+  for (let index = 0; index < 30; index++)
+    await writeFile(join(project.root, `pool/file-${index}`), String(index));
+  await project.pull(whole);
+  expect(await project.follow(0, whole)).toBe("scan");
+  const host = project.hostRoots[0]!;
+  return { ...project, host };
+}
+
+test("what a symlink on the host points to stays, though the lists delete below its name", async () => {
+  const { root, host, pull, follow, differences } = await begin();
+  const elsewhere = join(await temporaryDirectory(), "pool");
+  await cp(join(host, "pool"), elsewhere, { recursive: true });
+  await rm(join(host, "pool"), { recursive: true });
+  await symlink(elsewhere, join(host, "pool"));
+  await rm(join(root, "pool/file-1"));
+  await pull(whole);
+  expect(await follow(0, whole)).toBe("scan");
+  expect(await differences(0)).toEqual([]);
+  expect(await readdir(elsewhere)).toHaveLength(30);
+});
+
+test("more deletions than the project allows are left to the scan and its guard", async () => {
+  const { root, host, pull, follow } = await begin();
+  for (let index = 0; index < 20; index++) await rm(join(root, `pool/file-${index}`));
+  await pull(whole);
+  expect(await follow(0, whole, { files: 32, limits })).toBe("failed");
+  expect(await readdir(join(host, "pool"))).toHaveLength(30);
+});
+
+test("a host with another tree at its place scans, whatever the control plane thinks it has", async () => {
+  const { root, host, pull, follow, differences } = await begin();
+  await rename(host, `${host}.old`);
+  await mkdir(host);
+  await writeFile(join(root, "new"), "new");
+  await pull(whole);
+  expect(await follow(0, whole)).toBe("scan");
+  expect(await differences(0)).toEqual([]);
+});
+
+test("what was changed behind the host's back stays until the whole tree is compared, and is drift then", async () => {
+  const { root, host, pull, follow, differences, results } = await begin();
+  await writeFile(join(host, "pool/file-3"), "somebody was here");
+  await writeFile(join(root, "new"), "new");
+  await pull(whole);
+  expect(await follow(0, whole)).toBe("lists");
+  expect(await differences(0)).toHaveLength(1);
+  expect(await follow(0, whole, { reconcile: true })).toBe("scan");
+  expect(await differences(0)).toEqual([]);
+  expect(results.at(-1)!.drift).toMatchObject({ entries: 1 });
+  expect(results.at(-1)!.drift!.examples[0]).toContain("pool/file-3");
+});
