@@ -7,13 +7,12 @@ import { AppError } from "../protocol/errors.ts";
 import { freePort, hasEnded, type Program, runProgram, startProgram } from "./processes.ts";
 
 export const hosts = ["master", "ftp1", "ftp2"] as const;
-export type HostName = (typeof hosts)[number];
 
 const programFile = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 export type Place = { directory: string; track: (program: Program) => void };
 
-export const rootOf = (directory: string, host: HostName) => join(directory, host, "mirror");
+export const rootOf = (directory: string, host: string) => join(directory, host, "mirror");
 
 async function untilReady({
   url,
@@ -96,7 +95,7 @@ export async function startAgent(
     source,
     daemonPort,
   }: {
-    host: HostName;
+    host: string;
     client: Client;
     url: string;
     source: string;

@@ -1,0 +1,75 @@
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Place, rootOf, startAgent, startControlPlane, startUpstream } from "../demo/fleet.ts";
+import { freePort, type Program, stopPrograms } from "../demo/processes.ts";
+import type { RunDetail } from "../protocol/run.ts";
+
+/** Programs and files of one measurement; both are gone when it has ended, also by Ctrl-C. */
+export async function inTemporaryDirectory(
+  measure: (place: Place & { programs: Program[] }) => Promise<void>,
+): Promise<void> {
+  const programs: Program[] = [];
+  const directory = await mkdtemp(join(tmpdir(), "mirrorfleet-bench-"));
+  // The embedded database's user passes through, where root starts it.
+  await chmod(directory, 0o755);
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const)
+      process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+  });
+  const track = (program: Program) => programs.push(program);
+  try {
+    await Promise.race([measure({ directory, track, programs }), interrupted]);
+  } finally {
+    while (programs.length > 0) await stopPrograms(programs.splice(-1));
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** A real fleet with one project, "bench": control plane, upstream, master, FTP hosts. */
+export async function startFleet(
+  place: Place,
+  { tree, hosts: count }: { tree: string; hosts: number },
+) {
+  const { directory } = place;
+  const upstream = await startUpstream(place, { tree });
+  const { url, client } = await startControlPlane(place);
+  const daemonPort = await freePort();
+  const masterSource = `rsync://127.0.0.1:${daemonPort}/`;
+  const hosts = Array.from({ length: count }, (_, index) => `ftp${index + 1}`);
+  for (const host of ["master", ...hosts])
+    await startAgent(place, {
+      host,
+      client,
+      url,
+      daemonPort,
+      source: host === "master" ? upstream : masterSource,
+    });
+  await client.createProject({ name: "bench", upstream, maxDeletePercent: 100 });
+  /** Syncs, and waits for the end. */
+  const sync = async (): Promise<RunDetail> => {
+    const { id } = await client.syncProject("bench");
+    for (;;) {
+      const run = await client.getRun(id);
+      if (run.state === "succeeded") return run;
+      if (run.state === "failed" || run.state === "cancelled")
+        throw new Error(
+          `the run ${run.state}: ${run.tasks.map(({ host, result }) => `${host}: ${result?.message}`).join("; ")}`,
+        );
+      await sleep(20);
+    }
+  };
+  const treeOf = (host: string) => join(rootOf(directory, host), "bench");
+  return { sync, hosts, treeOf };
+}
+
+const seconds = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 1000;
+
+/** Seconds from the end of the master's pull to the end of each host's sync. */
+export function hopsOf(run: RunDetail): number[] {
+  const master = run.tasks.find(({ role }) => role === "master")!;
+  return run.tasks
+    .filter(({ role }) => role === "ftp")
+    .map(({ finishedAt }) => seconds(master.finishedAt!, finishedAt!));
+}
