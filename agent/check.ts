@@ -3,7 +3,7 @@ import { execa } from "execa";
 import { AppError } from "../protocol/errors.ts";
 import { clockToleranceSeconds } from "../protocol/order.ts";
 import { type Config, required } from "./config.ts";
-import { checkMarker, resolveMirrorRoots } from "./destination.ts";
+import { checkMarker, resolveMirrorRoots, resolveQuarantines } from "./destination.ts";
 import { readIdentity } from "./identity.ts";
 import { whyNoRoom } from "./room.ts";
 
@@ -38,6 +38,15 @@ async function checkMirrorRoots(config: Config): Promise<string> {
     said.push(`${root}, ${Math.floor((bavail * bsize) / 1e9)} GB free`);
   }
   return said.join("; ");
+}
+
+async function checkQuarantines(config: Config): Promise<string> {
+  if (config.quarantines === null) return "none: deleted files are gone";
+  const mirrorRoots = await resolveMirrorRoots({
+    mirrorRoots: required("mirror-roots", config.mirrorRoots),
+  });
+  const found = await resolveQuarantines({ quarantines: config.quarantines, mirrorRoots });
+  return `${found!.join("; ")}, for ${config.quarantineDays} days`;
 }
 
 async function checkStateDir({ stateDir }: Config): Promise<string> {
@@ -75,6 +84,7 @@ export async function checkHost({
   const checks: Check[] = [
     { name: "rsync", run: () => checkRsync(config) },
     { name: "mirror roots", run: () => checkMirrorRoots(config) },
+    { name: "quarantine", run: () => checkQuarantines(config) },
     {
       name: "sources",
       run: async () => {

@@ -24,6 +24,9 @@ export const settings = {
   parallel: "rsyncs at a time (default 2)",
   "min-free-percent":
     "space and inodes that must stay free on a mirror root, in percent (default 1; 0: not looked at)",
+  quarantines:
+    'directories, one for each mirror root in its order, separated by ":", where deleted files wait; outside of all mirror roots, on the same file system (default: deleted files are gone)',
+  "quarantine-days": "days that they wait there (default 7)",
   "root-marker":
     "file that must be in each mirror root: it tells a mounted disk from its empty mount point (default none)",
 } as const;
@@ -39,6 +42,22 @@ const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 const wholeNumber = (text: unknown) =>
   typeof text === "string" && /^\d{1,9}$/.test(text) ? Number(text) : text;
 const words = (text: string) => text.split(/\s+/).filter(Boolean);
+
+const directories = ({ example }: { example: string }) =>
+  z
+    .string()
+    .transform((text) => text.split(":"))
+    .pipe(
+      z.array(
+        z
+          .string()
+          .regex(
+            /^\/[^\p{Cc}]+$/u,
+            `must be absolute paths other than "/": for example "${example}"`,
+          ),
+      ),
+    )
+    .refine((paths) => new Set(paths).size === paths.length, "must not repeat a path");
 
 const valuesSchema = z.object({
   "control-plane": z
@@ -56,21 +75,7 @@ const valuesSchema = z.object({
     .string()
     .regex(/^\//, "must be an absolute path")
     .default("/var/lib/mirrorfleet-agent"),
-  "mirror-roots": z
-    .string()
-    .transform((text) => text.split(":"))
-    .pipe(
-      z.array(
-        z
-          .string()
-          .regex(
-            /^\/[^\p{Cc}]+$/u,
-            'must be absolute paths other than "/": for example "/srv/mirror"',
-          ),
-      ),
-    )
-    .refine((paths) => new Set(paths).size === paths.length, "must not repeat a path")
-    .optional(),
+  "mirror-roots": directories({ example: "/srv/mirror" }).optional(),
   sources: z.string().default(""),
   options: z
     .string()
@@ -82,6 +87,8 @@ const valuesSchema = z.object({
   "daemon-address": z.union([z.ipv4(), z.ipv6()]).optional(),
   "min-free-percent": z.preprocess(wholeNumber, z.int().min(0).max(99)).default(1),
   "root-marker": relativePath.optional(),
+  quarantines: directories({ example: "/srv/mirror-quarantine" }).optional(),
+  "quarantine-days": z.preprocess(wholeNumber, z.int().min(1).max(3650)).default(7),
   nice: z.preprocess(wholeNumber, z.int().min(0).max(19)).optional(),
   "io-priority": z
     .string()
@@ -102,6 +109,9 @@ export type Config = {
   parallel: number;
   minFreePercent: number;
   rootMarker: string | null;
+  /** Where deleted files wait, for each mirror root; null: they are gone. */
+  quarantines: string[] | null;
+  quarantineDays: number;
 };
 
 function readFile(file: string | undefined): Record<string, string | undefined> {
@@ -192,6 +202,8 @@ export function readConfig({
     parallel: values.parallel,
     minFreePercent: values["min-free-percent"],
     rootMarker: values["root-marker"] ?? null,
+    quarantines: values.quarantines ?? null,
+    quarantineDays: values["quarantine-days"],
   };
 }
 

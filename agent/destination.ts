@@ -8,6 +8,9 @@ import { isRelativePath } from "../protocol/names.ts";
 const refused = (message: string, cause?: unknown) =>
   new AppError("order-refused", message, { cause });
 
+/** Is `path` the directory `other`, or below it? */
+const isWithin = (path: string, other: string) => `${path}${sep}`.startsWith(`${other}${sep}`);
+
 /** The mirror root with symlinks resolved; it must exist, for an unmounted disk must not be filled. @throws AppError `order-refused`. */
 async function resolveMirrorRoot({ mirrorRoot }: { mirrorRoot: string }): Promise<string> {
   const root = await realpath(mirrorRoot).catch((cause: unknown) => {
@@ -34,12 +37,46 @@ export async function resolveMirrorRoots({
   const roots: string[] = [];
   for (const mirrorRoot of mirrorRoots) roots.push(await resolveMirrorRoot({ mirrorRoot }));
   for (const [index, root] of roots.entries()) {
-    const other = roots.find(
-      (each, at) => at !== index && `${root}${sep}`.startsWith(`${each}${sep}`),
-    );
+    const other = roots.find((each, at) => at !== index && isWithin(root, each));
     if (other !== undefined) throw refused(`mirror root ${root} lies within mirror root ${other}`);
   }
   return roots;
+}
+
+/**
+ * The quarantines with symlinks resolved, one for each mirror root; made where they are missing. What is
+ * deleted is moved there: each must be on its root's file system, and outside of what is served.
+ * @throws AppError `invalid-input`.
+ */
+export async function resolveQuarantines({
+  quarantines,
+  mirrorRoots,
+}: {
+  quarantines: string[] | null;
+  mirrorRoots: string[];
+}): Promise<string[] | null> {
+  if (quarantines === null) return null;
+  const wrong = (message: string, cause?: unknown) =>
+    new AppError("invalid-input", `MIRRORFLEET_QUARANTINES ${message}`, { cause });
+  if (quarantines.length !== mirrorRoots.length)
+    throw wrong(`must name a directory for each of the ${mirrorRoots.length} mirror roots`);
+  const resolved: string[] = [];
+  for (const [index, path] of quarantines.entries()) {
+    const root = mirrorRoots[index]!;
+    await mkdir(path, { mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== "EEXIST") throw wrong(`cannot be used: ${cause.message}`, cause);
+    });
+    const quarantine = await realpath(path);
+    const overlapping = mirrorRoots.find(
+      (each) => isWithin(quarantine, each) || isWithin(each, quarantine),
+    );
+    if (overlapping !== undefined)
+      throw wrong(`must be outside of all mirror roots: ${path} and ${overlapping} are not apart`);
+    if ((await lstat(quarantine)).dev !== (await lstat(root)).dev)
+      throw wrong(`${path} must be on the file system of the mirror root ${root}`);
+    resolved.push(quarantine);
+  }
+  return resolved;
 }
 
 /** The mirror root that an order names; null is the first. @throws AppError `order-refused`. */

@@ -14,16 +14,17 @@ export type Policy = { sources: SourceRule[]; options: RsyncOptionName[] };
 /** One allowed place to pull from; null is any. */
 export type SourceRule =
   | "any"
-  | { host: string; port: number; module: string | null; path: string | null };
+  | { host: string; port: number; tls: boolean; module: string | null; path: string | null };
 
-const hostOnly = /^rsync:\/\/([^/]+)\/?$/;
+const hostOnly = /^rsyncs?:\/\/[^/]+\/?$/;
 
-/** Parses "rsync://*", "rsync://host[:port]/" or "rsync://host[:port]/module[/path]/". @throws AppError `invalid-input`. */
+/** Parses "rsync://*", "rsync://host[:port]/" or "rsync://host[:port]/module[/path]/"; "rsyncs" for TLS. @throws AppError `invalid-input`. */
 export function parseSourceRule(text: string): SourceRule {
   if (text === "rsync://*") return "any";
-  const bare = hostOnly.exec(text);
-  const { host, port, module, path } = parseRsyncUrl(bare ? `rsync://${bare[1]}/any` : text);
-  return { host: host.toLowerCase(), port, module: bare ? null : module, path };
+  const bare = hostOnly.test(text);
+  const source = parseRsyncUrl(bare ? `${text.replace(/\/$/, "")}/any` : text);
+  const { host, port, tls = false, module, path } = source;
+  return { host: host.toLowerCase(), port, tls, module: bare ? null : module, path };
 }
 
 function matches(rule: SourceRule, source: Source): boolean {
@@ -31,6 +32,7 @@ function matches(rule: SourceRule, source: Source): boolean {
   return (
     rule.host === source.host.toLowerCase() &&
     rule.port === source.port &&
+    rule.tls === (source.tls ?? false) &&
     (rule.module === null || rule.module === source.module) &&
     (rule.path === null ||
       rule.path === source.path ||

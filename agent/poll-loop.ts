@@ -25,7 +25,7 @@ const answerSeconds = 15;
 type RunningDaemon = {
   port: number;
   roots: Root[];
-  update: (users: DaemonUser[]) => Promise<void>;
+  update: (admitted: { users: DaemonUser[]; serves: number | null }) => Promise<void>;
 };
 
 /** Delivers what an earlier process of this agent left; an rsync that died with it counts as interrupted. */
@@ -49,21 +49,26 @@ async function fetchDaemonUsers(
   ctx: AgentCtx,
   { daemon }: { daemon: RunningDaemon },
 ): Promise<string> {
-  const { version: fetched, users } = await signedRequest(ctx, {
+  const {
+    version: fetched,
+    users,
+    serves,
+  } = await signedRequest(ctx, {
     method: "GET",
     path: "/v1/agent/daemon-users",
     schema: daemonUsersSchema,
     timeoutSeconds: 30,
   });
-  await daemon.update(
-    await Promise.all(
+  await daemon.update({
+    serves,
+    users: await Promise.all(
       users.map(async ({ name, addresses, sealedPassword }) => ({
         name,
         addresses,
         password: await openSealed(ctx, { sealed: sealedPassword }),
       })),
     ),
-  );
+  });
   ctx.log(
     `the rsync daemon admits ${users.length === 0 ? "nobody" : users.map(({ name }) => name).join(", ")}`,
   );

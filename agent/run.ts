@@ -4,9 +4,10 @@ import { noteStart, noteStop } from "./changes/carried.ts";
 import { listsDirectory } from "./changes/journal.ts";
 import { type Config, required } from "./config.ts";
 import type { AgentCtx } from "./context.ts";
-import { holdName, resolveMirrorRoots } from "./destination.ts";
+import { holdName, resolveMirrorRoots, resolveQuarantines } from "./destination.ts";
 import { readIdentity } from "./identity.ts";
 import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
+import { removeExpired } from "./quarantine.ts";
 import { startDaemon } from "./rsync/daemon.ts";
 import { endLeftovers } from "./rsync/leftovers.ts";
 import { openSeenOrders } from "./verify-order.ts";
@@ -27,10 +28,29 @@ async function startMastersDaemon(ctx: AgentCtx) {
   // Nobody is admitted before the control plane has said who is.
   const daemon = await startDaemon(
     { rsync: ctx.config.rsync, log: ctx.log },
-    { roots, port, address, stateDir, lists: listsDirectory(stateDir), users: [] },
+    { roots, port, address, stateDir, lists: listsDirectory(stateDir), users: [], serves: null },
   );
   ctx.log(`the rsync daemon serves ${ctx.config.mirrorRoots.join(", ")} on port ${port}`);
   return { port, roots, update: daemon.update, stop: daemon.stop };
+}
+
+const millisecondsBetweenCleanings = 3_600_000;
+
+/** Removes from the quarantines what has waited its days: now, and every hour. Returns how to stop that. */
+function cleanQuarantines({ config, log }: AgentCtx): () => void {
+  const clean = async () => {
+    for (const quarantine of config.quarantines ?? []) {
+      const days = config.quarantineDays;
+      const removed = await removeExpired({ quarantine, days, now: new Date() });
+      if (removed > 0)
+        log(`removed ${removed} deletions older than ${days} days from ${quarantine}`);
+    }
+  };
+  const run = () =>
+    void clean().catch((error: Error) => log(`cannot clean a quarantine: ${error.message}`));
+  run();
+  const timer = setInterval(run, millisecondsBetweenCleanings);
+  return () => clearInterval(timer);
 }
 
 /**
@@ -52,6 +72,7 @@ export async function runAgent({
   const mirrorRoots = await resolveMirrorRoots({
     mirrorRoots: required("mirror-roots", config.mirrorRoots),
   });
+  const quarantines = await resolveQuarantines({ quarantines: config.quarantines, mirrorRoots });
   if (config.policy.sources.length === 0)
     throw new AppError(
       "invalid-input",
@@ -68,7 +89,7 @@ export async function runAgent({
   const leftovers = await endLeftovers({ stateDir: config.stateDir });
   if (leftovers > 0) log(`ended ${leftovers} rsync processes that an agent before this one left`);
   const ctx: AgentCtx = {
-    config: { ...config, mirrorRoots },
+    config: { ...config, mirrorRoots, quarantines },
     identity,
     controlPlane: config.controlPlane ?? identity.controlPlane,
     clock: { skewSeconds: 0 },
@@ -76,6 +97,7 @@ export async function runAgent({
     log,
   };
   const daemon = await startMastersDaemon(ctx);
+  const stopCleaning = cleanQuarantines(ctx);
   try {
     log(`host ${identity.host} (${identity.roles.join(", ")}) polls ${ctx.controlPlane}`);
     await Promise.all([
@@ -83,6 +105,7 @@ export async function runAgent({
       pollLoop(ctx, { daemon, stop, hurry }),
     ]);
   } finally {
+    stopCleaning();
     await daemon?.stop();
     await noteStop({ stateDir: config.stateDir });
     await held.release();

@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { formatRsyncUrl, type RsyncLimits, type Source } from "../protocol/rsync.ts";
+import type { RsyncLimits, RsyncOptions, Source } from "../protocol/rsync.ts";
 import { writeFileAtomically } from "./files.ts";
+import { connectionOf, operandOf, versionArgs } from "./rsync/connection.ts";
 import { type RsyncCtx, type RsyncExit, runRsync } from "./rsync/spawn.ts";
 
 /** A source's sentinel: what its small file said, and when that was written (milliseconds). */
@@ -65,23 +66,27 @@ export async function fetchSentinel(
     path,
     password,
     limits,
+    options,
     signal,
   }: {
     source: Source;
     path: string;
     password: string | null;
     limits: RsyncLimits;
+    options: RsyncOptions;
     signal: AbortSignal;
   },
 ): Promise<{ exit: RsyncExit; sentinel: Sentinel | null }> {
   await mkdir(directoryOf(ctx.stateDir), { recursive: true, mode: 0o700 });
   const whole = source.path === null ? path : `${source.path}/${path}`;
-  const url = formatRsyncUrl({ ...source, path: whole }).slice(0, -1);
+  const url = operandOf({ ...source, path: whole }).slice(0, -1);
   const target = join(directoryOf(ctx.stateDir), `${sentinelKey([url, process.pid])}.fetched`);
   try {
     const exit = await runRsync(ctx, {
       ...limits,
+      connection: connectionOf({ source, options }),
       argv: [
+        ...versionArgs(options),
         "--times",
         "--copy-links",
         `--max-size=${maxBytes}`,
@@ -119,6 +124,7 @@ const noExit: RsyncExit = {
   skippedDeletions: 0,
   deletions: 0,
   deletedPaths: [],
+  deletedIn: new Map(),
 };
 
 /** What a sentinel means for a pull; pure. `now` and `scannedAt` in milliseconds. */

@@ -3,6 +3,7 @@ import { addApply } from "./commands/apply.ts";
 import { addAudit } from "./commands/audit.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addFleet } from "./commands/fleet.ts";
+import { addHeld } from "./commands/held.ts";
 import { addHost } from "./commands/host.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addLogin } from "./commands/login.ts";
@@ -40,6 +41,7 @@ export function createProgram(): Command {
     addHost,
     addRun,
     addLogs,
+    addHeld,
     addApply,
     addSchedule,
     addToken,

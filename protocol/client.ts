@@ -173,6 +173,7 @@ export function createClient(server: { url: string; token: string }) {
       post(projectSchema, project(name, "/clone"), changes),
     syncProject: (name: string, input: z.input<typeof syncSchema> = {}) =>
       post(runDetailSchema, project(name, "/sync"), input),
+    undoProject: (name: string) => post(runDetailSchema, project(name, "/undo")),
 
     listReplicas: all("/v1/replicas", replicaSchema),
     getReplica: (name: string, on: string) => get(replicaSchema, replica(name, on)),
@@ -206,6 +207,8 @@ export function createClient(server: { url: string; token: string }) {
     listTasks: list("/v1/tasks", taskSchema),
     getTask: (id: string) => get(taskDetailSchema, `/v1/tasks/${seg(id)}`),
     cancelTask: (id: string) => post(taskDetailSchema, `/v1/tasks/${seg(id)}/cancel`),
+    approveTask: (id: string) => post(runDetailSchema, `/v1/tasks/${seg(id)}/approve`),
+    dismissTask: (id: string) => post(taskDetailSchema, `/v1/tasks/${seg(id)}/dismiss`),
     retryTask: (id: string) => post(runDetailSchema, `/v1/tasks/${seg(id)}/retry`),
     /** An attempt's log as a stream of bytes; followed, it ends with the attempt. */
     openTaskLog: async (

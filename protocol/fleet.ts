@@ -91,6 +91,8 @@ export type PollAnswer = z.infer<typeof pollAnswerSchema>;
 /** Who may pull from a master's rsync daemon. `sealedPassword` is a JWE to the master's sealing key. */
 export const daemonUsersSchema = z.object({
   version: z.string(),
+  /** Hosts that may pull at a time; null: all. */
+  serves: z.int().nullable(),
   users: z.array(
     z.object({ name: hostName, sealedPassword: z.string(), addresses: z.array(hostAddress) }),
   ),

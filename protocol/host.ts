@@ -20,6 +20,13 @@ const parallelSchema = z
   .nullable()
   .meta({ description: "Tasks at a time on this host; null: what its agent is set to" });
 
+const servesSchema = z
+  .int()
+  .min(1)
+  .max(1000)
+  .nullable()
+  .meta({ description: "FTP hosts that may pull from this master at a time; null: all" });
+
 /** Body of `POST /v1/hosts`: makes a host and its first enrolment token. */
 export const hostCreateSchema = z
   .strictObject({
@@ -28,6 +35,7 @@ export const hostCreateSchema = z
     addresses: addressesSchema,
     labels: labelsSchema.default({}),
     parallel: parallelSchema.default(null),
+    serves: servesSchema.default(null),
   })
   .superRefine(({ roles: chosen, addresses }, issues) => {
     if (new Set(chosen).size !== chosen.length)
@@ -51,6 +59,7 @@ export const hostPatchSchema = z.strictObject({
     .optional()
     .meta({ description: "Merged into those it has; null takes a label away" }),
   parallel: parallelSchema.optional(),
+  serves: servesSchema.optional(),
 });
 
 /** Query of `GET /v1/hosts`. */
@@ -67,6 +76,7 @@ export const hostSchema = z.object({
   addresses: z.array(z.string()),
   labels: z.record(z.string(), z.string()),
   parallel: z.int().nullable(),
+  serves: z.int().nullable(),
   state: z.enum(["invited", "enrolled", "revoked"]),
   drained: z.boolean().meta({ description: "It is given no new tasks" }),
   runningTasks: z.int(),

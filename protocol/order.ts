@@ -70,6 +70,8 @@ const syncSpecSchema = z.strictObject({
   publish: generation.nullable(),
   /** Of a pull from the master. */
   carry: carrySchema.nullable(),
+  /** Instead of pulling, bring back what the last deletions of this host took from the project. */
+  undo: z.boolean(),
 });
 export type SyncSpec = z.infer<typeof syncSpecSchema>;
 

@@ -60,6 +60,17 @@ const changeListSchema = z.strictObject({
 });
 export type ChangeList = z.infer<typeof changeListSchema>;
 
+/** Deletions that the guard did not let go. */
+const heldSchema = z.strictObject({
+  deletions: count,
+  /** Entries of the source and of what would be deleted, together. */
+  entries: count,
+  examples: z.array(z.string().max(500)).max(5),
+  /** Where most of them are, by the first two directories of their paths. */
+  directories: z.array(z.strictObject({ path: z.string().max(500), deletions: count })).max(5),
+});
+export type Held = z.infer<typeof heldSchema>;
+
 /** Body of `POST /v1/tasks/{id}/result`: how one attempt ended. */
 export const resultSchema = z.strictObject({
   outcome: z.enum(outcomes),
@@ -77,6 +88,8 @@ export const resultSchema = z.strictObject({
     .strictObject({ entries: count, examples: z.array(z.string().max(500)).max(5) })
     .nullable()
     .default(null),
+  /** Of an attempt that is held. */
+  held: heldSchema.nullable().default(null),
   /** Wall-clock seconds of the agent's work on this attempt. */
   seconds: z.number().min(0),
   /** Length in bytes of the whole log; chunks below it have been delivered. */
@@ -96,4 +109,5 @@ export const nothingDone = {
   changeList: null,
   scanned: false,
   drift: null,
+  held: null,
 } as const satisfies Partial<Report>;

@@ -2,8 +2,8 @@ import { z } from "zod";
 import { AppError } from "./errors.ts";
 import { isNetworkHost, moduleName, networkHost, port, relativePath } from "./names.ts";
 
-/** Port of an rsync daemon where a URL names none. */
-const defaultRsyncPort = 873;
+/** Ports of an rsync daemon where a URL names none: plain, and behind TLS (rsync-ssl(1)). */
+const defaultPorts = { rsync: 873, rsyncs: 874 };
 
 /** Module of a master's rsync daemon that serves the change lists. */
 export const changeListsModule = "mirrorfleet-changes";
@@ -20,6 +20,8 @@ export const sourceSchema = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/, "must be a plain user name")
     .nullable(),
+  /** The daemon is behind TLS, and shows a certificate for `host`. */
+  tls: z.literal(true).optional(),
 });
 export type Source = z.infer<typeof sourceSchema>;
 
@@ -50,6 +52,11 @@ export const rsyncOptionsSchema = z.strictObject({
   indexPatterns: z.array(filterPattern).max(100).default([]),
   /** KiB per second; null is unlimited. */
   bandwidthKiBps: z.int().min(1).max(100_000_000).nullable().default(null),
+  /** Reach the source by this version of IP alone; null: by whichever works. */
+  ipVersion: z
+    .union([z.literal(4), z.literal(6)])
+    .nullable()
+    .default(null),
 });
 export type RsyncOptions = z.infer<typeof rsyncOptionsSchema>;
 export type RsyncOptionName = keyof RsyncOptions;
@@ -62,6 +69,7 @@ export const rsyncOptionNames = [
   "indexesLast",
   "indexPatterns",
   "bandwidthKiBps",
+  "ipVersion",
 ] as const satisfies RsyncOptionName[];
 
 /** Limits that the agent holds an rsync to. */
@@ -81,10 +89,10 @@ export const rsyncLimitsSchema = z.strictObject({
 export type RsyncLimits = z.infer<typeof rsyncLimitsSchema>;
 
 const urlPattern =
-  /^rsync:\/\/(?:([^/@]*)@)?(\[[^\]/]*\]|[^:/[\]]*)(?::([^/]*))?(?:\/([^/]*)(?:\/(.*))?)?$/s;
+  /^(rsyncs?):\/\/(?:([^/@]*)@)?(\[[^\]/]*\]|[^:/[\]]*)(?::([^/]*))?(?:\/([^/]*)(?:\/(.*))?)?$/s;
 
 /**
- * Parses `rsync://host[:port]/module[/path]`.
+ * Parses `rsync://host[:port]/module[/path]`, or `rsyncs://` for a daemon behind TLS.
  * @throws AppError `invalid-input` that names the part at fault.
  */
 export function parseRsyncUrl(url: string): Source {
@@ -93,7 +101,8 @@ export function parseRsyncUrl(url: string): Source {
     new AppError("invalid-input", message, { fields: [{ field: "upstream", message }] });
   const match = urlPattern.exec(url);
   if (!match) throw fail(`must be an rsync URL: ${example}`);
-  const [, user, rawHost = "", portText, module = "", rawPath] = match;
+  const [, scheme, user, rawHost = "", portText, module = "", rawPath] = match;
+  const tls = scheme === "rsyncs";
   if (user !== undefined) throw fail("must not hold a user name or password");
   const host = rawHost.startsWith("[") ? rawHost.slice(1, -1) : rawHost;
   if (!isNetworkHost(host) || rawHost.startsWith("[") !== host.includes(":")) {
@@ -101,7 +110,8 @@ export function parseRsyncUrl(url: string): Source {
   }
   if (portText !== undefined && !/^[0-9]{1,5}$/.test(portText))
     throw fail("port must be a whole number from 1 to 65535");
-  const portNumber = portText === undefined ? defaultRsyncPort : Number(portText);
+  const portNumber =
+    portText === undefined ? defaultPorts[tls ? "rsyncs" : "rsync"] : Number(portText);
   if (portNumber < 1 || portNumber > 65535) throw fail("port must be from 1 to 65535");
   if (!moduleName.safeParse(module).success)
     throw fail(`names no valid rsync module after the host: ${example}`);
@@ -111,14 +121,22 @@ export function parseRsyncUrl(url: string): Source {
       'path may only hold plain segments (letters, digits, "._+@=,:^~-"), no ".." and none that begins with "-"',
     );
   }
-  return { host, port: portNumber, module, path: path === "" ? null : path, user: null };
+  return {
+    host,
+    port: portNumber,
+    module,
+    path: path === "" ? null : path,
+    user: null,
+    ...(tls && { tls }),
+  };
 }
 
 /** The URL of a source, in its shortest form and with a final slash. Inverse of `parseRsyncUrl`. */
 export function formatRsyncUrl(source: Source): string {
   const user = source.user === null ? "" : `${source.user}@`;
   const host = source.host.includes(":") ? `[${source.host}]` : source.host;
-  const portText = source.port === defaultRsyncPort ? "" : `:${source.port}`;
+  const scheme = source.tls ? "rsyncs" : "rsync";
+  const portText = source.port === defaultPorts[scheme] ? "" : `:${source.port}`;
   const path = source.path === null ? "" : `${source.path}/`;
-  return `rsync://${user}${host}${portText}/${source.module}/${path}`;
+  return `${scheme}://${user}${host}${portText}/${source.module}/${path}`;
 }

@@ -5,7 +5,7 @@ import { progressSchema, resultSchema } from "./report.ts";
 import { attemptStates, runStates, taskStates } from "./states.ts";
 
 /** What began a run. */
-const triggers = ["schedule", "manual", "push", "retry", "resync"] as const;
+const triggers = ["schedule", "manual", "push", "retry", "resync", "undo"] as const;
 export type Trigger = (typeof triggers)[number];
 
 /** Body of `POST /v1/projects/{name}/sync`. */
@@ -37,6 +37,10 @@ export const taskSchema = z.object({
   maxAttempts: z.int(),
   progress: progressSchema.nullable(),
   result: resultSchema.nullable(),
+  dismissedAt: z.iso
+    .datetime()
+    .nullable()
+    .meta({ description: "When an operator left the deletions that it holds undone" }),
   queuedAt: z.iso.datetime(),
   startedAt: z.iso.datetime().nullable(),
   finishedAt: z.iso.datetime().nullable(),

@@ -48,6 +48,17 @@ export const statusSchema = z.object({
   behind: z
     .array(z.object({ project: z.string(), host: z.string(), generations: z.int() }))
     .meta({ description: "Replicas that lack a generation, at most 100" }),
+  held: z
+    .array(
+      z.object({
+        task: z.uuid(),
+        project: z.string(),
+        host: z.string(),
+        deletions: z.int(),
+        entries: z.int(),
+      }),
+    )
+    .meta({ description: "Deletions that wait for an operator, at most 100" }),
 });
 export type Status = z.infer<typeof statusSchema>;
 

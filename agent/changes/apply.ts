@@ -3,10 +3,16 @@ import { lstat, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Carry } from "../../protocol/order.ts";
 import type { Result } from "../../protocol/report.ts";
+import type { QuarantineEntry } from "../quarantine.ts";
 import { pathsArgv, type Pull } from "../rsync/argv.ts";
+import { connectionOf } from "../rsync/connection.ts";
+import { deletionLine, escapePath, readable } from "../rsync/itemize.ts";
 import { type RsyncCtx, type RsyncExit, runRsync } from "../rsync/spawn.ts";
+import { deletedStats } from "../rsync/stats.ts";
 import { addStats, allowedDeletions } from "../rsync/sync.ts";
-import { fetchLists, ListsUnusable, type PathFiles, splitAtNul, writePathFiles } from "./fetch.ts";
+import { contentsFirst, fetchLists, type PathFiles, splitAtNul, writePathFiles } from "./fetch.ts";
+import { removeListed } from "./remove.ts";
+import { ListsUnusable } from "./unusable.ts";
 
 type Input = {
   lists: NonNullable<Carry["lists"]>;
@@ -16,89 +22,127 @@ type Input = {
   pull: Pull;
   destination: string;
   password: string | null;
+  /** Where deleted files go; null: nowhere. */
+  keep: QuarantineEntry | null;
   signal: AbortSignal;
   onLine: (line: string) => void;
 };
-
-/** The rsyncs in their order: what a path is missing for is passed over, until only deletions are left. */
-const passesOf = ({ payload, indexes, deleted, above, deletions }: PathFiles, { pull }: Input) => [
-  { ...payload, more: ["--ignore-missing-args", "--force"] },
-  { ...indexes, more: ["--ignore-missing-args", "--force"] },
-  ...(pull.options.delete
-    ? [
-        { ...deleted, more: ["--delete-missing-args", "--force", `--max-delete=${deletions}`] },
-        { ...above, more: ["--ignore-missing-args"] },
-      ]
-    : []),
-];
+type Done = Pick<Result, "changes" | "stats">;
 
 /** Leaves it to a scan and its guard where more would be deleted than may be. */
-function checkDeletions({ deletions }: PathFiles, { files, pull }: Input): void {
+function checkDeletions({ deleted, replaced }: PathFiles, { files, pull }: Input): void {
+  const deletions = deleted.paths + replaced.paths;
   if (deletions > allowedDeletions({ total: files, limits: pull.limits }))
     throw new ListsUnusable(`the change lists delete ${deletions} of ${files} entries`);
 }
 
-/** A directory that somebody has replaced by a symlink: what is deleted below it would be elsewhere. */
-async function checkNoSymlinks({
-  destination,
-  pathsFile,
-}: {
-  destination: string;
-  pathsFile: string;
-}): Promise<void> {
-  for await (const path of splitAtNul(createReadStream(pathsFile))) {
+/** Somebody has put something else in a directory's place, or taken it away: only a scan puts that right. */
+async function checkDirectories({ known }: PathFiles, { destination }: Input): Promise<void> {
+  for await (const path of splitAtNul(createReadStream(known.path))) {
     const found = await lstat(Buffer.from(`${destination}/${path}`, "latin1")).catch(() => null);
-    if (found?.isSymbolicLink())
-      throw new ListsUnusable(`${path} has become a symlink on this host`);
+    if (!found?.isDirectory())
+      throw new ListsUnusable(`${escapePath(path)} is no directory on this host any more`);
   }
+}
+
+/** Asks the master for the paths of a file. Its own deletions are all that `--force` would do: it is not given. */
+async function pullPaths(
+  ctx: RsyncCtx,
+  { pull, destination, password, signal, onLine }: Input,
+  { path, paths }: PathFiles["payload"],
+): Promise<Done> {
+  if (paths === 0) return { changes: 0, stats: null };
+  const exit = await runRsync(ctx, {
+    ...pull.limits,
+    connection: connectionOf(pull),
+    argv: pathsArgv({ pull, destination, pathsFile: path }),
+    password,
+    signal,
+    onLine,
+    onProgress: () => {},
+  });
+  if (exit.ended !== "exited" || exit.exitCode !== 0)
+    throw new ListsUnusable(`the change lists do not fit (rsync ${exit.exitCode ?? exit.ended})`);
+  return exit;
+}
+
+/** Takes away what a file of paths names. */
+async function remove(
+  { destination, keep, signal, onLine }: Input,
+  { path, paths }: PathFiles["deleted"],
+  { directory, mayBeReplaced }: { directory: string; mayBeReplaced: boolean },
+): Promise<Done> {
+  if (paths === 0) return { changes: 0, stats: null };
+  const changes = await removeListed({
+    root: destination,
+    paths: contentsFirst({ path, directory }),
+    keep,
+    mayBeReplaced,
+    onRemoved: (each) => onLine(readable(deletionLine(escapePath(each)))),
+    signal,
+  });
+  return { changes, stats: deletedStats(changes) };
+}
+
+/** The steps in their order: what a path is missing for is passed over, until only deletions are left. */
+async function bring(
+  ctx: RsyncCtx,
+  input: Input,
+  { files, directory }: { files: PathFiles; directory: string },
+): Promise<Done> {
+  const { delete: deletes } = input.pull.options;
+  let done: Done = { changes: 0, stats: null };
+  const and = (next: Done) => {
+    done = {
+      changes: done.changes + next.changes,
+      stats: addStats(done.stats, next.stats),
+    };
+  };
+  if (deletes) and(await remove(input, files.replaced, { directory, mayBeReplaced: true }));
+  and(await pullPaths(ctx, input, files.payload));
+  and(await pullPaths(ctx, input, files.indexes));
+  if (!deletes) return done;
+  and(await remove(input, files.deleted, { directory, mayBeReplaced: false }));
+  // The deletions have changed the times of what they were in.
+  and(await pullPaths(ctx, input, files.above));
+  return done;
 }
 
 /**
  * Brings a tree from one generation to another by what changed, not by what exists. What changed comes
- * first, indexes after it; then what the lists say was deleted goes, and no more entries than they name;
- * then the directories above get their times. Null where that was not possible to the letter: the whole
- * tree must be scanned.
+ * first, indexes after it; then exactly what the lists say was deleted goes, and the directories above
+ * get their times. Null where that was not possible to the letter: the whole tree must be scanned.
  */
 export async function applyLists(
   ctx: RsyncCtx,
   input: Input,
 ): Promise<Pick<Result, "changes" | "stats" | "message"> | null> {
-  const { lists, project, pull, destination, password, signal, onLine } = input;
+  const { lists, project, pull, password, signal, onLine } = input;
   const { generation: newest } = lists.at(-1) ?? { generation: null };
   if (newest === null) return { changes: 0, stats: null, message: "" };
   const directory = join(ctx.stateDir, "fetched", project);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const run = (argv: string[], log: (line: string) => void): Promise<RsyncExit> =>
+  const run = (argv: string[]): Promise<RsyncExit> =>
     runRsync(ctx, {
       ...pull.limits,
+      connection: connectionOf(pull),
       argv,
       password,
       signal,
-      onLine: log,
+      onLine: () => {},
       onProgress: () => {},
     });
   try {
     const { source, options } = pull;
-    await fetchLists({ lists, project, source, directory, run: (argv) => run(argv, () => {}) });
+    await fetchLists({ lists, project, source, directory, run });
     const files = await writePathFiles({ lists, directory, options });
     checkDeletions(files, input);
-    await checkNoSymlinks({ destination, pathsFile: files.above.path });
-    let changes = 0;
-    let stats: Result["stats"] = null;
-    for (const { path, paths, more } of passesOf(files, input)) {
-      if (paths === 0) continue;
-      const exit = await run(pathsArgv({ pull, destination, pathsFile: path, more }), onLine);
-      if (exit.ended !== "exited" || exit.exitCode !== 0)
-        throw new ListsUnusable(
-          `the change lists do not fit (rsync ${exit.exitCode ?? exit.ended})`,
-        );
-      changes += exit.changes;
-      stats = addStats(stats, exit.stats);
-    }
+    await checkDirectories(files, input);
+    const done = await bring(ctx, input, { files, directory });
     const oldest = lists[0]!.generation;
     const named = oldest === newest ? `list ${newest}` : `lists ${oldest} to ${newest}`;
-    return { changes, stats, message: `by change ${named}` };
+    return { ...done, message: `by change ${named}` };
   } catch (error) {
     if (!(error instanceof ListsUnusable)) throw error;
     if (!signal.aborted) onLine(`${error.message}: scanning the whole tree`);

@@ -8,19 +8,13 @@ import { pipeline } from "node:stream/promises";
 import { execa } from "execa";
 import ignore from "ignore";
 import type { Carry } from "../../protocol/order.ts";
-import {
-  changeListsModule,
-  formatRsyncUrl,
-  type RsyncOptions,
-  type Source,
-} from "../../protocol/rsync.ts";
+import { changeListsModule, type RsyncOptions, type Source } from "../../protocol/rsync.ts";
+import { operandOf } from "../rsync/connection.ts";
 import { indexPatterns } from "../rsync/indexes.ts";
 import { parseChange, unescapePath } from "../rsync/itemize.ts";
 import type { RsyncExit } from "../rsync/spawn.ts";
 import { foldSorted, recordsOf } from "./fold.ts";
-
-/** Why lists cannot be used; the whole tree is scanned then. */
-export class ListsUnusable extends Error {}
+import { ListsUnusable } from "./unusable.ts";
 
 type Lists = NonNullable<Carry["lists"]>;
 type RunRsync = (argv: string[]) => Promise<RsyncExit>;
@@ -41,11 +35,11 @@ export async function fetchLists({
 }): Promise<void> {
   const names = join(directory, "names");
   await writeFile(names, lists.map(({ generation }) => `${generation}\n`).join(""));
-  const from = formatRsyncUrl({ ...source, module: changeListsModule, path: project });
+  const from = operandOf({ ...source, module: changeListsModule, path: project });
   const exit = await run([
     `--files-from=${names}`,
     "--times",
-    "--sockopts=TCP_NODELAY",
+    ...(source.tls ? [] : ["--sockopts=TCP_NODELAY"]),
     "--",
     from,
     `${directory}/`,
@@ -99,11 +93,19 @@ export async function* splitAtNul(chunks: AsyncIterable<Buffer>): AsyncGenerator
   }
 }
 
-/** Sorts records bytewise, in bounded memory: sort(1) spills to `directory`. */
-async function* sorted(records: AsyncIterable<string>, { directory }: { directory: string }) {
+/** Sorts texts that end with NUL bytewise, in bounded memory: sort(1) spills to `directory`. */
+async function* sorted(
+  records: AsyncIterable<string | Buffer>,
+  { directory, reverse = false }: { directory: string; reverse?: boolean },
+) {
   const child = execa(
     "sort",
-    ["--zero-terminated", "--buffer-size=16M", `--temporary-directory=${directory}`],
+    [
+      "--zero-terminated",
+      "--buffer-size=16M",
+      `--temporary-directory=${directory}`,
+      ...(reverse ? ["--reverse"] : []),
+    ],
     {
       env: { LC_ALL: "C" },
       buffer: false,
@@ -132,16 +134,12 @@ function indexMatcher(options: RsyncOptions): (path: string) => boolean {
   return (path) => path !== "." && matcher.ignores(unescapePath(path));
 }
 
-/** Files of NUL-terminated paths for `--files-from`, with the number of paths in each. */
-export type PathFiles = Record<
-  "payload" | "indexes" | "deleted" | "above",
-  { path: string; paths: number }
-> & {
-  /** Entries that the lists say were deleted: no more may be. */
-  deletions: number;
-};
+const names = ["payload", "indexes", "deleted", "above", "replaced", "known"] as const;
 
-/** Folds fetched lists into what rsync has to be asked for. @throws ListsUnusable. */
+/** Files of NUL-terminated paths, with the number of paths in each. */
+export type PathFiles = Record<(typeof names)[number], { path: string; paths: number }>;
+
+/** Folds fetched lists into what rsync has to be asked for, and what has to go. @throws ListsUnusable. */
 export async function writePathFiles({
   lists,
   directory,
@@ -151,23 +149,27 @@ export async function writePathFiles({
   directory: string;
   options: RsyncOptions;
 }): Promise<PathFiles> {
-  const names = ["payload", "indexes", "deleted", "above"] as const;
   const streams = Object.fromEntries(
     names.map((name) => [name, createWriteStream(join(directory, name))]),
   );
   const files = Object.fromEntries(
     names.map((name) => [name, { path: join(directory, name), paths: 0 }]),
-  ) as Omit<PathFiles, "deletions">;
-  let deletions = 0;
+  ) as PathFiles;
   const records = sorted(readRecords({ lists, directory }), { directory });
-  for await (const { list, path } of foldSorted(records, { isIndex: indexMatcher(options) })) {
-    if (list === "counted" || list === "deleted") deletions += 1;
-    if (list === "counted") continue;
-    files[list].paths += 1;
-    const stream = streams[list]!;
-    if (!stream.write(Buffer.from(`${unescapePath(path)}\0`, "latin1")))
-      await once(stream, "drain");
+  const add = async (name: (typeof names)[number], bytes: Buffer) => {
+    files[name].paths += 1;
+    if (!streams[name]!.write(bytes)) await once(streams[name]!, "drain");
+  };
+  const wanted = foldSorted(records, { isIndex: indexMatcher(options) });
+  for await (const { list, path, known } of wanted) {
+    const bytes = Buffer.from(`${unescapePath(path)}\0`, "latin1");
+    await add(list, bytes);
+    if (known) await add("known", bytes);
   }
   for (const stream of Object.values(streams)) await pipeline([], stream);
-  return { ...files, deletions };
+  return files;
 }
+
+/** The paths of a file of `writePathFiles`, what is in a directory before the directory. */
+export const contentsFirst = ({ path, directory }: { path: string; directory: string }) =>
+  sorted(createReadStream(path), { directory, reverse: true });

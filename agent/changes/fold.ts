@@ -5,8 +5,8 @@ import { type Change } from "../rsync/itemize.ts";
 const separator = "\u0002";
 const endOfPath = "\u0001";
 
-type State = "deleted" | "directory" | "other" | "leader";
-const states: State[] = ["deleted", "directory", "other", "leader"];
+type State = "deleted" | "directory" | "other" | "leader" | "new directory";
+const states: State[] = ["deleted", "directory", "other", "leader", "new directory"];
 
 const record = (path: string, sequence: number, state: State) =>
   `${path.replaceAll("/", separator)}${endOfPath}${String(sequence).padStart(12, "0")}${states.indexOf(state)}`;
@@ -14,8 +14,9 @@ const record = (path: string, sequence: number, state: State) =>
 /** A change as text that sorts by path, then by `sequence`; a hard link's leader is one of its own. */
 export function recordsOf(change: Change, { sequence }: { sequence: number }): string[] {
   if (change.kind === "deleted") return [record(change.path, sequence, "deleted")];
+  const directory = change.created ? "new directory" : "directory";
   return [
-    record(change.path, sequence, change.directory ? "directory" : "other"),
+    record(change.path, sequence, change.directory ? directory : "other"),
     ...(change.leader === null ? [] : [record(change.leader, sequence, "leader")]),
   ];
 }
@@ -28,14 +29,20 @@ function parseRecord(text: string): { path: string; state: State } {
   };
 }
 
-/** Each path once, with its last state; that of a leader is "leader" only where nothing else is known of it. */
+/**
+ * Each path once, with its last state, and whether it was a directory before the first; the state of a
+ * leader is "leader" only where nothing else is known of it.
+ */
 async function* lastStates(sorted: AsyncIterable<string>) {
-  let last: { path: string; state: State } | null = null;
+  let last: { path: string; state: State; before: boolean } | null = null;
   for await (const text of sorted) {
     const next = parseRecord(text);
-    if (last && last.path !== next.path) yield last;
-    else if (last && next.state === "leader") continue;
-    last = next;
+    if (last?.path === next.path) {
+      if (next.state !== "leader") last.state = next.state;
+      continue;
+    }
+    if (last) yield last;
+    last = { ...next, before: next.state === "directory" };
   }
   if (last) yield last;
 }
@@ -65,38 +72,42 @@ function withoutKnown() {
 /** What a host asks its master for, or takes away. */
 export type Wanted = {
   /**
-   * `payload`: what changed, the leaders of hard links, and the directories above them and above what was
-   * deleted. `indexes`: the same of what comes after that. `deleted`: the topmost of what was deleted.
-   * `above`: the directories above that. `counted`: what was deleted in a directory that is deleted, too.
+   * `payload`: what changed, the leaders of hard links, and the directories above them. `indexes`: the
+   * same of what comes after that. `deleted`: each entry that was deleted. `above`: the directories
+   * above them. `replaced`: each entry that was deleted in a directory that has become something else.
    */
-  list: "payload" | "indexes" | "deleted" | "above" | "counted";
+  list: "payload" | "indexes" | "deleted" | "above" | "replaced";
   path: string;
+  /** A directory that was there before all of the changes: the host must have it. */
+  known?: boolean;
 };
 
 /**
- * Folds the records of some generations, sorted, into what a host has to do; nothing below a path that
- * has become no directory. Holds one path at a time.
+ * Folds the records of some generations, sorted, into what a host has to do; nothing is asked for below
+ * a path that has become no directory. Holds one path at a time.
  */
 export async function* foldSorted(
   sorted: AsyncIterable<string>,
   { isIndex }: { isIndex: (path: string) => boolean },
 ): AsyncGenerator<Wanted> {
   const fresh = { payload: withoutKnown(), indexes: withoutKnown(), above: withoutKnown() };
-  let gone: string | null = null;
-  for await (const { path, state } of lastStates(sorted)) {
-    if (gone !== null && isBelow(path, gone)) {
-      if (state === "deleted") yield { list: "counted", path };
+  let gone: { path: string; list: "deleted" | "replaced" } | null = null;
+  for await (const { path, state, before } of lastStates(sorted)) {
+    if (gone !== null && isBelow(path, gone.path)) {
+      if (state === "deleted") yield { list: gone.list, path };
       continue;
     }
-    gone = state === "deleted" || state === "other" ? path : null;
+    gone = null;
     const above = path === "." ? [] : ancestorsOf(path);
     if (state === "deleted") {
+      gone = { path, list: "deleted" };
       yield { list: "deleted", path };
-      for (const each of fresh.above(above)) yield { list: "above", path: each };
-      for (const each of fresh.payload(above)) yield { list: "payload", path: each };
+      for (const each of fresh.above(above)) yield { list: "above", path: each, known: true };
     } else {
+      if (state === "other") gone = { path, list: "replaced" };
       const list = isIndex(path) ? "indexes" : "payload";
-      for (const each of fresh[list]([...above, path])) yield { list, path: each };
+      for (const each of fresh[list]([...above, path]))
+        yield { list, path: each, known: each !== path || (before && state !== "other") };
     }
   }
 }

@@ -1,9 +1,5 @@
-import {
-  formatRsyncUrl,
-  type RsyncLimits,
-  type RsyncOptions,
-  type Source,
-} from "../../protocol/rsync.ts";
+import type { RsyncLimits, RsyncOptions, Source } from "../../protocol/rsync.ts";
+import { operandOf, versionArgs } from "./connection.ts";
 import { changeFormat } from "./itemize.ts";
 
 /** Seconds to wait for the source's daemon to take the connection. */
@@ -13,7 +9,7 @@ const connectTimeoutSeconds = 60;
 export type Pull = { source: Source; options: RsyncOptions; limits: RsyncLimits };
 
 /** What every rsync of a project's files has: how they come, and within which limits. */
-const transferOptions = ({ options, limits }: Omit<Pull, "source">): string[] => [
+const transferOptions = ({ source, options, limits }: Pull): string[] => [
   // --archive without owner, group and devices: a mirror's files belong to the agent's user.
   "--links",
   "--perms",
@@ -26,7 +22,8 @@ const transferOptions = ({ options, limits }: Omit<Pull, "source">): string[] =>
   `--timeout=${limits.stallSeconds}`,
   `--contimeout=${connectTimeoutSeconds}`,
   // rsync speaks in small turns: with Nagle's algorithm a sync of one file takes 113 ms on loopback, not 12.
-  "--sockopts=TCP_NODELAY",
+  ...(source.tls ? [] : ["--sockopts=TCP_NODELAY"]),
+  ...versionArgs(options),
   "--outbuf=L",
   "--no-human-readable",
   "--info=progress2,stats2",
@@ -34,29 +31,27 @@ const transferOptions = ({ options, limits }: Omit<Pull, "source">): string[] =>
 ];
 
 /**
- * Arguments of an rsync of the paths that a file names, NUL after each, and of nothing below them; pure.
- * The sender is trusted as it is in a scan: it chooses what lies in the tree, never beside it. Without
+ * Arguments of an rsync of the paths that a file names, NUL after each, and of nothing below them; one
+ * that the source does not have is passed over. Pure. The sender is trusted as it is in a scan: it chooses what lies in the tree, never beside it. Without
  * that, rsync 3.5 checks each name against all of the others.
  */
 export const pathsArgv = ({
   pull,
   destination,
   pathsFile,
-  more,
 }: {
   pull: Pull;
   destination: string;
   pathsFile: string;
-  more: string[];
 }): string[] => [
   ...transferOptions(pull),
   "--no-implied-dirs",
   "--trust-sender",
   "--from0",
   `--files-from=${pathsFile}`,
-  ...more,
+  "--ignore-missing-args",
   "--",
-  formatRsyncUrl(pull.source),
+  operandOf(pull.source),
   `${destination}/`,
 ];
 
@@ -68,11 +63,14 @@ export function buildArgv({
   pull,
   destination,
   maxDelete,
+  backupDirectory,
   without = [],
 }: {
   pull: Pull;
   destination: string;
   maxDelete: number | "list";
+  /** Where what this pass deletes or replaces goes; left out: nowhere. */
+  backupDirectory?: string | undefined;
   /** Patterns to leave alone in this pass, before all other filters. */
   without?: string[];
 }): string[] {
@@ -83,12 +81,13 @@ export function buildArgv({
     ...(options.delete ? ["--delete-after"] : []),
     ...(maxDelete === "list" ? ["--dry-run"] : []),
     ...(options.delete && maxDelete !== "list" ? [`--max-delete=${maxDelete}`] : []),
+    ...(backupDirectory === undefined ? [] : ["--backup", `--backup-dir=${backupDirectory}`]),
     ...without.map((pattern) => `--filter=- ${pattern}`),
     ...options.filters.map(
       ({ action, pattern }) => `--filter=${action === "include" ? "+" : "-"} ${pattern}`,
     ),
     "--",
-    formatRsyncUrl(source),
+    operandOf(source),
     `${destination}/`,
   ];
 }

@@ -31,10 +31,13 @@ export const secretsFile = (stateDir: string) => join(stateDir, "rsyncd.secrets"
 export function renderDaemonConfig({
   settings,
   users,
+  serves,
   owner,
 }: {
   settings: DaemonSettings;
   users: Pick<DaemonUser, "name" | "addresses">[];
+  /** Hosts that may pull at a time; null: all. */
+  serves: number | null;
   owner: { uid: number; gid: number } | null;
 }): string {
   const addresses = [...new Set(users.flatMap((user) => user.addresses))];
@@ -48,6 +51,13 @@ export function renderDaemonConfig({
     // Symlinks are served as they are; a chroot, or "insecure links" being refused, keeps readers inside.
     "munge symlinks = no",
     "reverse lookup = no",
+    // The last connection of a host may still be closing when its next one comes.
+    ...(serves === null
+      ? []
+      : [
+          `max connections = ${2 * serves}`,
+          `lock file = ${value(join(settings.stateDir, "rsyncd.lock"))}`,
+        ]),
     "socket options = TCP_NODELAY",
     "timeout = 3600",
     "read only = yes",

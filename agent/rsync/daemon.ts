@@ -27,13 +27,13 @@ function isListening({ host, port }: { host: string; port: number }): Promise<bo
   });
 }
 
+type Admitted = { users: DaemonUser[]; serves: number | null };
+
 async function writeConfig({
   settings,
   users,
-}: {
-  settings: DaemonSettings;
-  users: DaemonUser[];
-}): Promise<string> {
+  serves,
+}: { settings: DaemonSettings } & Admitted): Promise<string> {
   const { uid, gid } = await stat(settings.roots[0]!.path);
   const owner = process.getuid?.() === 0 ? { uid, gid } : null;
   const path = join(settings.stateDir, "rsyncd.conf");
@@ -45,7 +45,7 @@ async function writeConfig({
   });
   await writeFileAtomically({
     path,
-    text: renderDaemonConfig({ settings, users, owner }),
+    text: renderDaemonConfig({ settings, users, serves, owner }),
     mode: 0o600,
   });
   return path;
@@ -57,10 +57,10 @@ async function writeConfig({
  */
 export async function startDaemon(
   ctx: { rsync: string; log: (message: string) => void },
-  settings: DaemonSettings & { users: DaemonUser[] },
+  settings: DaemonSettings & Admitted,
 ): Promise<{
   port: number;
-  update: (users: DaemonUser[]) => Promise<void>;
+  update: (admitted: Admitted) => Promise<void>;
   stop: () => Promise<void>;
 }> {
   const { port, address, stateDir } = settings;
@@ -71,7 +71,8 @@ export async function startDaemon(
       `port ${port} is in use: set MIRRORFLEET_DAEMON_PORT to another, or stop what listens there`,
     );
   }
-  const config = await writeConfig({ settings, users: settings.users });
+  const { users, serves } = settings;
+  const config = await writeConfig({ settings, users, serves });
   let stopping = false;
   const pause = new AbortController();
   let child: ReturnType<typeof spawnDaemon> | undefined;
@@ -112,8 +113,8 @@ export async function startDaemon(
   }
   return {
     port,
-    update: async (users) => {
-      await writeConfig({ settings, users });
+    update: async (admitted) => {
+      await writeConfig({ settings, ...admitted });
     },
     stop: async () => {
       stopping = true;

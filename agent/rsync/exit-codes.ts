@@ -1,4 +1,5 @@
 import type { Outcome } from "../../protocol/states.ts";
+import { tlsFault } from "./connection.ts";
 
 // rsync(1), "EXIT VALUES".
 const meanings: Record<number, [Outcome, string]> = {
@@ -43,7 +44,9 @@ export function classifyExit({ exitCode, stderr }: { exitCode: number; stderr: s
     .filter(Boolean);
   // The last line is rsync's own summary of the code; the cause stands before it.
   const cause =
-    lines.findLast((line) => !/^rsync( error|: \[)?.*\(code \d+\) at /.test(line)) ?? lines.at(-1);
+    lines.find((line) => line.startsWith(tlsFault)) ??
+    lines.findLast((line) => !/^rsync( error|: \[)?.*\(code \d+\) at /.test(line)) ??
+    lines.at(-1);
   const outcome = usual !== "warning" && permanent.test(stderr) ? "fatal" : usual;
   return {
     outcome,

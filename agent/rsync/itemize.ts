@@ -4,7 +4,13 @@
  */
 export type Change =
   | { kind: "deleted"; path: string }
-  | { kind: "changed"; path: string; directory: boolean; leader: string | null };
+  | {
+      kind: "changed";
+      path: string;
+      directory: boolean;
+      created: boolean;
+      leader: string | null;
+    };
 
 /** `--out-format` of lines that `parseChange` reads: no name holds "//", so it ends the name. */
 export const changeFormat = "%i %n//%L";
@@ -23,7 +29,8 @@ export function parseChange(line: string): Change | null {
   if (!item.test(mark)) return null;
   // A symlink's target follows as " -> ", a hard link's leader as " => ".
   const leader = line.startsWith(" => ", end + 2) ? line.slice(end + 6) : null;
-  return { kind: "changed", path, directory: mark[1] === "d", leader };
+  const created = mark[2] === "+";
+  return { kind: "changed", path, directory: mark[1] === "d", created, leader };
 }
 
 /** The line as people read it. */
@@ -34,3 +41,13 @@ export const unescapePath = (path: string) =>
   path.replaceAll(/\\#([0-7]{3})/g, (_, digits: string) =>
     String.fromCodePoint(Number.parseInt(digits, 8)),
   );
+
+/** The inverse: a path as rsync writes it. */
+export const escapePath = (path: string) =>
+  path.replaceAll(
+    /\\(?=#[0-9]{3})|[^\t\u0020-\u007e]/g,
+    (character) => `\\#${character.codePointAt(0)!.toString(8).padStart(3, "0")}`,
+  );
+
+/** The line of a deletion. */
+export const deletionLine = (path: string) => `${deleting}${path}//`;

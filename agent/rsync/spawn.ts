@@ -2,6 +2,7 @@ import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Progress, SyncStats } from "../../protocol/report.ts";
+import { type Connection, connectionEnv, tlsFault } from "./connection.ts";
 import { parseChange, readable } from "./itemize.ts";
 import { startedBy } from "./leftovers.ts";
 import { parseProgress } from "./progress.ts";
@@ -26,6 +27,8 @@ export type RsyncExit = {
   /** Deletions that were made or, in a dry run, would be: their number, and the first few paths. */
   deletions: number;
   deletedPaths: string[];
+  /** Deletions by the first two directories of their paths. */
+  deletedIn: Map<string, number>;
 };
 
 /** What each rsync of an agent needs to know of it. */
@@ -38,6 +41,7 @@ export type RsyncCtx = {
 
 export type RunInput = {
   argv: string[];
+  connection: Connection;
   password: string | null;
   wallClockSeconds: number;
   stallSeconds: number;
@@ -101,6 +105,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     skippedDeletions: 0,
     deletions: 0,
     deletedPaths: [],
+    deletedIn: new Map(),
   };
   if (input.signal.aborted) return { ...exit, ended: "interrupted" };
   const stats: Partial<SyncStats> = {};
@@ -109,6 +114,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     PATH: process.env["PATH"] ?? "/usr/bin:/bin",
     LC_ALL: "C",
     ...startedBy(ctx.stateDir),
+    ...connectionEnv(input.connection),
     ...(input.password !== null && { RSYNC_PASSWORD: input.password }),
   };
   const [command, ...before] = [...ctx.wrapper, ctx.rsync];
@@ -151,6 +157,8 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     exit.changes += 1;
     if (change.kind === "deleted") {
       exit.deletions += 1;
+      const directory = change.path.split("/").slice(0, -1).slice(0, 2).join("/") || ".";
+      exit.deletedIn.set(directory, (exit.deletedIn.get(directory) ?? 0) + 1);
       if (exit.deletedPaths.length < keptPaths) exit.deletedPaths.push(change.path);
     }
     input.onChange?.(line);
@@ -178,6 +186,8 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
   const missing = (result.cause as NodeJS.ErrnoException | undefined)?.code;
   exit.exitCode =
     missing === "ENOENT" ? 127 : missing === "EACCES" ? 126 : (result.exitCode ?? null);
+  // rsync takes a connection that never was for one that broke off.
+  if (exit.stderr.includes(tlsFault)) exit.exitCode = 10;
   exit.stats = completeStats(stats);
   return exit;
 }

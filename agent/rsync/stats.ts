@@ -28,9 +28,13 @@ export function collectStat(stats: Partial<SyncStats>, line: string): boolean {
   return true;
 }
 
+const zero = Object.fromEntries(Object.keys(labels).map((key) => [key, 0])) as SyncStats;
+
+/** Statistics of so many deletions, and nothing else. */
+export const deletedStats = (deleted: number): SyncStats => ({ ...zero, deleted });
+
 /** Complete statistics; null where rsync did not get as far as printing them. */
 export function completeStats(stats: Partial<SyncStats>): SyncStats | null {
   if (stats.files === undefined || stats.totalBytes === undefined) return null;
-  const zero = Object.fromEntries(Object.keys(labels).map((key) => [key, 0])) as SyncStats;
   return { ...zero, ...stats };
 }

@@ -1,6 +1,7 @@
-import type { Progress, Result, SyncStats } from "../../protocol/report.ts";
+import type { Held, Progress, Result, SyncStats } from "../../protocol/report.ts";
 import type { RsyncLimits } from "../../protocol/rsync.ts";
 import { buildArgv, type Pull } from "./argv.ts";
+import { connectionOf } from "./connection.ts";
 import { classifyExit } from "./exit-codes.ts";
 import { indexPatterns, waitsForDeletionsOnly } from "./indexes.ts";
 import { keptStderr, type RsyncCtx, type RsyncExit, runRsync } from "./spawn.ts";
@@ -9,6 +10,8 @@ type SyncInput = {
   pull: Pull;
   destination: string;
   password: string | null;
+  /** Where what is deleted goes; left out: nowhere. */
+  backupDirectory?: string | undefined;
   signal: AbortSignal;
   onLine: (line: string) => void;
   onChange?: ((line: string) => void) | undefined;
@@ -29,28 +32,38 @@ export const allowedDeletions = ({ total, limits }: { total: number; limits: Rsy
     limits.approvedDeletions ?? 0,
   );
 
-/** Says why `deletions` must not be made; null where they may. Pure. */
+/** What a dry run says of the deletions that it would make. */
+function heldOf({ deletions, deletedPaths, deletedIn, stats }: RsyncExit): Held {
+  const short = (path: string) => path.slice(0, 500);
+  return {
+    deletions,
+    entries: (stats?.files ?? 0) + deletions,
+    examples: deletedPaths.map(short),
+    directories: [...deletedIn]
+      .toSorted(([, left], [, right]) => right - left)
+      .slice(0, 5)
+      .map(([path, number]) => ({ path: short(path), deletions: number })),
+  };
+}
+
+/** Says why deletions must not be made; null where they may. Pure. */
 export function whyHeld({
-  deletions,
-  examples,
-  sourceFiles,
+  held: { deletions, entries, examples, directories },
   limits,
 }: {
-  deletions: number;
-  examples: string[];
-  sourceFiles: number;
+  held: Held;
   limits: RsyncLimits;
 }): string | null {
   if (limits.approvedDeletions !== null && deletions <= limits.approvedDeletions) return null;
   const paths = examples.map((path) => path.slice(0, 200)).join(", ");
-  const cure = `Nothing was deleted (among them: ${paths}). To let them go, trigger the project with approveDeletions ${deletions}`;
+  const most = directories[0] ? `; most of them in ${directories[0].path.slice(0, 200)}` : "";
+  const cure = `Nothing was deleted (among them: ${paths}${most}). To let them go, approve this task, or trigger the project with approveDeletions ${deletions}`;
   // The root itself counts as one.
-  if (sourceFiles <= 1)
+  if (entries - deletions <= 1)
     return `the source has turned empty, and ${deletions} files would be deleted. ${cure}`;
-  const total = sourceFiles + deletions;
-  const allowed = allowedDeletions({ total, limits });
+  const allowed = allowedDeletions({ total: entries, limits });
   if (deletions <= allowed) return null;
-  return `${deletions} of ${total} files would be deleted; the limit is ${allowed} (${limits.maxDeletePercent} %). ${cure}, or raise the project's maxDeletePercent`;
+  return `${deletions} of ${entries} files would be deleted; the limit is ${allowed} (${limits.maxDeletePercent} %). ${cure}, or raise the project's maxDeletePercent`;
 }
 
 /** What two rsyncs did together. */
@@ -96,7 +109,7 @@ const isComplete = ({ ended, exitCode }: RsyncExit) =>
 export type SyncResult = Pick<
   Result,
   "outcome" | "message" | "exitCode" | "changes" | "stats" | "seconds"
->;
+> & { held?: Held };
 type Ended = Pick<Result, "outcome" | "message">;
 
 function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
@@ -115,13 +128,13 @@ function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
 /** Everything but the indexes, where the options name some; null where they name none. Deletes nothing. */
 async function pullPayload(
   ctx: RsyncCtx,
-  { pull, destination, ...run }: SyncInput,
+  { pull, destination, ...run }: Omit<SyncInput, "backupDirectory">,
 ): Promise<RsyncExit | null> {
   const without = indexPatterns(pull.options);
   if (without.length === 0) return null;
   run.onLine("everything but the indexes first");
   const argv = buildArgv({ pull, destination, maxDelete: 0, without });
-  return runRsync(ctx, { ...run, ...pull.limits, argv });
+  return runRsync(ctx, { ...run, ...pull.limits, connection: connectionOf(pull), argv });
 }
 
 /** Is what the indexes will name all there? */
@@ -137,18 +150,25 @@ const isWhole = (payload: RsyncExit): boolean =>
  */
 export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncResult> {
   const started = performance.now();
-  const { pull, destination, ...run } = input;
+  const { pull, destination, backupDirectory, ...run } = input;
   const pass = (maxDelete: number | "list", onProgress = run.onProgress) =>
     runRsync(ctx, {
       ...run,
       ...pull.limits,
+      connection: connectionOf(pull),
       onProgress,
       // What the dry run lists is not done yet: it stays out of the log.
       onLine: maxDelete === "list" ? () => {} : run.onLine,
       onChange: maxDelete === "list" ? undefined : run.onChange,
-      argv: buildArgv({ pull, destination, maxDelete }),
+      argv: buildArgv({
+        pull,
+        destination,
+        maxDelete,
+        backupDirectory:
+          typeof maxDelete === "number" && maxDelete > 0 ? backupDirectory : undefined,
+      }),
     });
-  const payload = await pullPayload(ctx, input);
+  const payload = await pullPayload(ctx, { pull, destination, ...run });
   if (payload && !isWhole(payload))
     return {
       ...classify({ exit: payload, pull }),
@@ -171,14 +191,10 @@ export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncRes
     return result(first, classify({ exit: first, pull }));
   const listed = await pass("list", () => {});
   if (!isComplete(listed)) return unchanged(listed, classify({ exit: listed, pull }));
-  const { deletions } = listed;
-  const held = whyHeld({
-    deletions,
-    examples: listed.deletedPaths,
-    sourceFiles: listed.stats?.files ?? 0,
-    limits: pull.limits,
-  });
-  if (held !== null) return unchanged(first, { outcome: "held", message: held });
+  const held = heldOf(listed);
+  const { deletions } = held;
+  const why = whyHeld({ held, limits: pull.limits });
+  if (why !== null) return { ...unchanged(first, { outcome: "held", message: why }), held };
   run.onLine(`deleting ${deletions} entries that the source no longer has`);
   const last = await pass(deletions);
   return result(

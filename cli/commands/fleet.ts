@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Settings, Status } from "../../protocol/settings.ts";
 import { action } from "../context.ts";
 import { listing, table, time } from "../format.ts";
+import { heldTable } from "./held.ts";
 
 const watchSeconds = 2;
 
@@ -23,12 +24,13 @@ function statusText(status: Status): string {
         .join(", ") || "none",
     ],
   ]);
-  if (status.behind.length === 0) return `${facts}\n\nevery replica is up to date`;
+  const held = status.held.length === 0 ? "" : `\n\n${heldTable(status.held)}`;
+  if (status.behind.length === 0) return `${facts}${held}\n\nevery replica is up to date`;
   const behind = table(
     ["BEHIND: PROJECT", "HOST", "GENERATIONS"],
     status.behind.map(({ project, host, generations }) => [project, host, generations]),
   );
-  return `${facts}\n\n${behind}`;
+  return `${facts}${held}\n\n${behind}`;
 }
 
 /** `status`, and the pause of everything. */

@@ -34,6 +34,7 @@ const hostText = (host: Host) =>
     ["addresses", host.addresses.join(", ")],
     ["labels", labelText(host.labels)],
     ["parallel", host.parallel ?? "as its agent is set"],
+    ["serves at a time", host.roles.includes("master") ? (host.serves ?? "all") : null],
     ["mirror roots", host.roots.join(", ")],
     ["running tasks", host.runningTasks],
     ["agent", host.agentVersion],
@@ -121,19 +122,21 @@ export function addHost(program: Command): void {
     );
   host
     .command("set")
-    .description("change a host's addresses or number of tasks at a time")
+    .description("change a host's addresses or limits")
     .argument("<name>")
     .option("--address <address>", "may be repeated", collect)
     .option("--parallel <n>", 'tasks at a time; "agent" is what its agent is set to')
+    .option("--serves <n>", 'FTP hosts that may pull from this master at a time; "all" is no limit')
     .action(
-      action<{ address?: string[]; parallel?: string }>(
-        async ({ client, print }, { args: [name], options: { address, parallel } }) =>
+      action<{ address?: string[]; parallel?: string; serves?: string }>(
+        async ({ client, print }, { args: [name], options: { address, parallel, serves } }) =>
           print(
             await client.patchHost(name!, {
               ...(address && { addresses: address }),
               ...(parallel !== undefined && {
                 parallel: parallel === "agent" ? null : Number(parallel),
               }),
+              ...(serves !== undefined && { serves: serves === "all" ? null : Number(serves) }),
             }),
             hostText,
           ),

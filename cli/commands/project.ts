@@ -22,19 +22,31 @@ async function syncProject(
   ctx: CliCtx,
   {
     name,
-    follow = false,
+    follow: follows = false,
     approveDeletions,
   }: { name: string; follow?: boolean; approveDeletions?: string },
 ) {
-  const { client, print, json } = ctx;
+  const { client, print } = ctx;
   const run = await client.syncProject(name, {
     approveDeletions: approveDeletions === undefined ? null : Number(approveDeletions),
   });
-  if (!follow) return print(run, ({ id, state }) => `run ${id}: ${state}`);
-  const ended = await followRun(ctx, { id: run.id, quiet: json });
-  print(ended, ({ id, state, reason }) => `run ${id}: ${state}${reason ? `: ${reason}` : ""}`);
+  if (!follows) return print(run, ({ id, state }) => `run ${id}: ${state}`);
+  return follow(ctx, run);
+}
+
+async function follow(ctx: CliCtx, { id }: { id: string }) {
+  const { print, json } = ctx;
+  const ended = await followRun(ctx, { id, quiet: json });
+  print(ended, ({ state, reason }) => `run ${id}: ${state}${reason ? `: ${reason}` : ""}`);
   if (ended.state !== "succeeded") process.exitCode = exitFailed;
-  return undefined;
+}
+
+async function undoProject(ctx: CliCtx, { name }: { name: string }) {
+  const { id } = await ctx.client.undoProject(name);
+  await follow(ctx, { id });
+  process.stderr.write(
+    `${name} is paused, or its next pull would delete the same again; when that is mended: mirrorfleet project resume ${name}\n`,
+  );
 }
 
 /** `project`. */
@@ -127,4 +139,9 @@ export function addProject(program: Command): void {
         syncProject(ctx, { name: args[0]!, ...options }),
       ),
     );
+  project
+    .command("undo")
+    .description("bring back what the last deletions on the master took, and pause the project")
+    .argument("<name>")
+    .action(action(async (ctx, { args: [name] }) => undoProject(ctx, { name: name! })));
 }

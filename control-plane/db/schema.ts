@@ -83,6 +83,8 @@ export const hosts = pgTable("hosts", {
   /** Tasks at a time; null: as its agent is set. */
   parallel: integer("parallel"),
   drainedAt: time("drained_at"),
+  /** FTP hosts that may pull from this master at a time; null: all. */
+  serves: integer("serves"),
   signingKey: jsonb("signing_key").$type<SigningKey>(),
   sealingKey: jsonb("sealing_key").$type<SealingKey>(),
   enrolledAt: time("enrolled_at"),
@@ -268,6 +270,8 @@ export const tasks = pgTable(
     cancelRequestedAt: time("cancel_requested_at"),
     progress: jsonb("progress").$type<Progress>(),
     result: jsonb("result").$type<Result>(),
+    /** An operator has left the deletions that it holds undone. */
+    dismissedAt: time("dismissed_at"),
     queuedAt: time("queued_at").notNull(),
     startedAt: time("started_at"),
     finishedAt: time("finished_at"),
@@ -283,6 +287,11 @@ export const tasks = pgTable(
     index("tasks_of_host").on(table.hostId, table.queuedAt),
     index("tasks_latest").on(table.queuedAt),
     index("tasks_of_poll").on(table.pollId),
+    index("tasks_held")
+      .on(table.projectId, table.hostId)
+      .where(
+        sql`${table.state} = 'failed' and ${table.dismissedAt} is null and ${table.result} ->> 'outcome' = 'held'`,
+      ),
     uniqueIndex("tasks_one_a_host").on(table.runId, table.hostId),
   ],
 );

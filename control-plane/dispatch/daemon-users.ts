@@ -28,23 +28,25 @@ async function pullingHosts(ctx: Ctx): Promise<HostRow[]> {
     .orderBy(asc(hosts.name));
 }
 
-function versionOf(users: HostRow[]): string {
-  const text = JSON.stringify(
-    users.map(({ id, addresses, signingKey }) => [id, addresses, signingKey!.x]),
-  );
+function versionOf({ users, serves }: { users: HostRow[]; serves: number | null }): string {
+  const text = JSON.stringify([
+    serves,
+    ...users.map(({ id, addresses, signingKey }) => [id, addresses, signingKey!.x]),
+  ]);
   return createHash("sha256").update(text).digest("base64url");
 }
 
-/** Version of the list that masters keep; changes when a host enrols or is revoked. */
-export async function daemonUsersVersion(ctx: Ctx): Promise<string> {
-  return versionOf(await pullingHosts(ctx));
+/** Version of the list that the master `host` keeps; changes when a host enrols or is revoked. */
+export async function daemonUsersVersion(ctx: Ctx, { host }: { host: HostRow }): Promise<string> {
+  return versionOf({ users: await pullingHosts(ctx), serves: host.serves });
 }
 
 /** Who may pull from the master `host`, each password sealed to it. */
 export async function daemonUsers(ctx: Ctx, { host }: { host: HostRow }): Promise<DaemonUsers> {
   const users = await pullingHosts(ctx);
   return {
-    version: versionOf(users),
+    version: versionOf({ users, serves: host.serves }),
+    serves: host.serves,
     users: await Promise.all(
       users.map(async (user) => ({
         name: user.name,

@@ -1,16 +1,16 @@
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, isNotNull, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Result } from "../../protocol/report.ts";
 import { type AttemptState, eventByOutcome } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
 import { masterIds } from "../db/queries/hosts.ts";
 import { lockProject } from "../db/queries/projects.ts";
-import { attempts, projects, runs, tasks } from "../db/schema.ts";
+import { attempts, hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { reportDrift } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { advanceReplica, distribute } from "./fan-out.ts";
 import { startQueuedRun } from "./start-run.ts";
-import { notifyHost } from "./wake.ts";
+import { notifyHost, notifyWaitingFor } from "./wake.ts";
 
 type TaskRow = typeof tasks.$inferSelect;
 
@@ -74,6 +74,18 @@ const pulledBy = ({ changes, changeList, scanned, stats }: Result) => ({
   files: scanned && stats ? stats.files : null,
 });
 
+/** A place at the master is free; where it has a limit, somebody may wait for that. */
+async function notifyHostsOfMaster(ctx: Ctx, { projectId }: { projectId: string }): Promise<void> {
+  const [limited] = await ctx.db
+    .select({ id: hosts.id })
+    .from(replicas)
+    .innerJoin(hosts, eq(hosts.id, replicas.hostId))
+    .where(
+      and(eq(replicas.projectId, projectId), eq(replicas.role, "master"), isNotNull(hosts.serves)),
+    );
+  if (limited) await notifyWaitingFor(ctx, { masterId: limited.id });
+}
+
 /** What follows from a task's end: fan-out after the master's success, the run's close, the next run. */
 async function follow(ctx: Ctx, { task }: { task: TaskRow }) {
   // Its place is free: for what waits on this host and, after a pull, for pulls from the same upstream.
@@ -82,6 +94,7 @@ async function follow(ctx: Ctx, { task }: { task: TaskRow }) {
     ...(task.role === "master" ? await masterIds(ctx) : []),
   ]))
     await notifyHost(ctx, { hostId });
+  if (task.role === "ftp") await notifyHostsOfMaster(ctx, { projectId: task.projectId });
   if (task.role === "master" && task.state !== "succeeded")
     await ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, task.projectId));
   if (task.state === "queued") return;

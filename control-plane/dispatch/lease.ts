@@ -37,6 +37,14 @@ const upstreamHasRoom = sql`(
       where o.state = 'leased' and o.role = 'master' and q.upstream_host = p.upstream_host)
      < coalesce((f.upstream_parallel_of ->> p.upstream_host)::int, f.upstream_parallel))`;
 
+/** FTP hosts that pull from the task's master now, and how many may. */
+const masterHasRoom = sql`(
+  t.role = 'master' or not exists (
+    select from replicas mr join hosts m on m.id = mr.host_id
+    where mr.project_id = t.project_id and mr.role = 'master' and m.serves <=
+      (select count(*) from tasks o join replicas q on q.project_id = o.project_id
+        where o.state = 'leased' and o.role = 'ftp' and q.role = 'master' and q.host_id = m.id)))`;
+
 /** The task of a host that has waited longest, by its project's priority, of those that may be leased: one rsync on a destination, and no limit is exceeded. */
 const nextTask = (ctx: Ctx, { host }: { host: HostRow }) => sql`(
   select t.id from tasks t
@@ -52,7 +60,7 @@ const nextTask = (ctx: Ctx, { host }: { host: HostRow }) => sql`(
       where other.project_id = t.project_id and other.host_id = t.host_id and other.state = 'leased')
     and (h.parallel is null or h.parallel >
       (select count(*) from tasks busy where busy.host_id = t.host_id and busy.state = 'leased'))
-    and ${upstreamHasRoom}
+    and ${upstreamHasRoom} and ${masterHasRoom}
   order by t.queued_at - p.priority * interval '10 minutes', t.id
   limit 1
   for update of t skip locked)`;
@@ -62,11 +70,11 @@ async function leaseWaitingTask(
   { host, pollId }: { host: HostRow; pollId: string },
 ): Promise<TaskRow | undefined> {
   const now = ctx.now();
-  // Two masters must not each see the last place at an upstream free.
-  if (host.roles.includes("master"))
-    await ctx.db.execute(
-      sql`select pg_advisory_xact_lock(hashtext('mirrorfleet upstream limits'))`,
-    );
+  // Two hosts must not each see the last place at an upstream, or at a master, free.
+  await ctx.db.execute(
+    sql`select pg_advisory_xact_lock(hashtext('mirrorfleet limits')) from fleet
+      where ${host.roles.includes("master")} or exists (select from hosts where serves is not null)`,
+  );
   const [task] = await ctx.db
     .update(tasks)
     .set({

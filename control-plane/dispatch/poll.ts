@@ -14,7 +14,7 @@ async function answerNow(
   ctx: Ctx,
   { host, input }: { host: HostRow; input: Poll },
 ): Promise<PollAnswer> {
-  const version = host.roles.includes("master") ? await daemonUsersVersion(ctx) : null;
+  const version = host.roles.includes("master") ? await daemonUsersVersion(ctx, { host }) : null;
   const lease = await leaseTask(ctx, { host, pollId: input.pollId }).catch((error: unknown) => {
     // A source that is not known yet delays the task: it stays queued for the next poll.
     if (!(error instanceof AppError) || error.code !== "unavailable") throw error;

@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql } from "drizzle-orm";
+import { and, eq, gt, inArray, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Trigger } from "../../protocol/run.ts";
 import type { Ctx } from "../context.ts";
@@ -10,7 +10,17 @@ import { triggerRun } from "./start-run.ts";
 /** A run that begins with the FTP hosts: they pull what the master has. The caller holds the project's row. */
 async function distributeTo(
   ctx: Ctx,
-  { project, hostIds, trigger }: { project: ProjectRow; hostIds: string[]; trigger: Trigger },
+  {
+    project,
+    hostIds,
+    trigger,
+    approvedDeletions = null,
+  }: {
+    project: ProjectRow;
+    hostIds: string[];
+    trigger: Trigger;
+    approvedDeletions?: number | null;
+  },
 ): Promise<string> {
   const now = sql`${ctx.now()}`;
   const [run] = await ctx.db
@@ -20,6 +30,7 @@ async function distributeTo(
       trigger,
       state: "distributing",
       scheduledFor: now,
+      approvedDeletions,
       generation: project.generation,
       startedAt: now,
       createdAt: now,
@@ -106,7 +117,13 @@ export async function retryRun(
   );
   if (again.length === 0 && found.run.state !== "skipped" && found.run.state !== "cancelled")
     throw new AppError("conflict", "nothing in it has failed or was cancelled");
-  if (again.length === 0 || (master && again.includes(master))) {
+  const pullsAgain = again.length === 0 || (master && again.includes(master));
+  if (pullsAgain && found.run.trigger === "undo")
+    throw new AppError(
+      "conflict",
+      "a pull would delete again what was to come back: undo the project once more instead",
+    );
+  if (pullsAgain) {
     const approvedDeletions = found.run.approvedDeletions;
     return (await triggerRun(ctx, { project: found.name, trigger: "retry", approvedDeletions })).id;
   }
@@ -130,4 +147,51 @@ export async function retryTask(ctx: Ctx, { id }: { id: string }): Promise<strin
       `the task has neither failed nor was it cancelled: it is ${task.state}`,
     );
   return retryRun(ctx, { id: task.runId, onlyTask: id });
+}
+
+/** A held task that has not been decided, and is still the latest of its replica. @throws AppError `not-found`, `conflict`. */
+async function heldTask(ctx: Ctx, { id }: { id: string }) {
+  const [task] = await ctx.db.select().from(tasks).where(eq(tasks.id, id)).for("update");
+  if (!task) throw new AppError("not-found", "there is no such task");
+  const held = task.result?.held;
+  if (task.state !== "failed" || !held || task.dismissedAt)
+    throw new AppError("conflict", "the task holds no deletions that wait for a decision");
+  const [newer] = await ctx.db
+    .select({ id: tasks.id })
+    .from(tasks)
+    .where(
+      and(
+        eq(tasks.projectId, task.projectId),
+        eq(tasks.hostId, task.hostId),
+        gt(tasks.queuedAt, task.queuedAt),
+      ),
+    )
+    .limit(1);
+  if (newer)
+    throw new AppError("conflict", `task ${newer.id} came after it: decide on what that one holds`);
+  return { task, held };
+}
+
+/** Lets the deletions that a task holds go, once, and no more than it named. Answers the new run. @throws AppError `not-found`, `conflict`. */
+export async function approveHeld(ctx: Ctx, { id }: { id: string }): Promise<string> {
+  const { task, held } = await heldTask(ctx, { id });
+  const project = await lockProject(ctx.db, { where: eq(projects.id, task.projectId) });
+  const approvedDeletions = held.deletions;
+  if (task.role === "master")
+    return (await triggerRun(ctx, { project: project.name, trigger: "manual", approvedDeletions }))
+      .id;
+  if (project.pausedAt)
+    throw new AppError("conflict", `project ${project.name} is paused: resume it first`);
+  await checkMasterHolds(ctx, project);
+  const hostIds = [task.hostId];
+  return distributeTo(ctx, { project, hostIds, trigger: "manual", approvedDeletions });
+}
+
+/** Leaves the held files where they are; the next sync asks again. @throws AppError `not-found`, `conflict`. */
+export async function dismissHeld(ctx: Ctx, { id }: { id: string }): Promise<void> {
+  await heldTask(ctx, { id });
+  await ctx.db
+    .update(tasks)
+    .set({ dismissedAt: sql`${ctx.now()}` })
+    .where(eq(tasks.id, id));
 }

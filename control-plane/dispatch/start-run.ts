@@ -107,12 +107,16 @@ export async function addScheduledRun(
     });
 }
 
-async function checkNotPaused({ db }: Ctx, { project }: { project: ProjectRow }): Promise<void> {
-  if (project.pausedAt)
-    throw new AppError("conflict", `project ${project.name} is paused: resume it first`);
+async function checkFleetNotPaused({ db }: Ctx): Promise<void> {
   const [settings] = await db.select({ pausedAt: fleet.pausedAt }).from(fleet);
   if (settings?.pausedAt)
     throw new AppError("conflict", "the whole fleet is paused: resume it first");
+}
+
+async function checkNotPaused(ctx: Ctx, { project }: { project: ProjectRow }): Promise<void> {
+  if (project.pausedAt)
+    throw new AppError("conflict", `project ${project.name} is paused: resume it first`);
+  await checkFleetNotPaused(ctx);
 }
 
 /**
@@ -146,6 +150,29 @@ export async function triggerRun(
     scheduledFor: sql`${ctx.now()}`,
     approvedDeletions,
     state: running ? "queued" : "running",
+  });
+  return run!;
+}
+
+/**
+ * Starts a run that brings back what the last deletions on the master took. The caller holds the
+ * project's row. @throws AppError `conflict` where it is hosted here, pulls, or the fleet is paused.
+ */
+export async function startUndo(ctx: Ctx, { project }: { project: ProjectRow }): Promise<RunRow> {
+  if (project.upstream === null && project.parts.length === 0)
+    throw new AppError(
+      "conflict",
+      `project ${project.name} is hosted here: what its people delete on the master is theirs to bring back`,
+    );
+  await checkFleetNotPaused(ctx);
+  const { running } = await activeRuns(ctx, { projectId: project.id });
+  if (running)
+    throw new AppError("conflict", `run ${running.id} of the project pulls: cancel it first`);
+  const run = await insertRun(ctx, {
+    project,
+    trigger: "undo",
+    scheduledFor: sql`${ctx.now()}`,
+    state: "running",
   });
   return run!;
 }

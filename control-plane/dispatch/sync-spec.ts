@@ -148,5 +148,6 @@ export async function syncSpec(
     scanEverySeconds: asksItself.has(run.trigger) ? project.scanEveryHours * 3600 : 0,
     publish: fromUpstream ? project.generation + 1 : null,
     carry: fromUpstream ? null : await carryOf(ctx, { project, run, replica }),
+    undo: fromUpstream && run.trigger === "undo",
   };
 }

@@ -16,6 +16,18 @@ export async function notifyHost(
   await db.execute(sql`select pg_notify(${channel}, ${hostId})`);
 }
 
+/** Wakes the hosts whose tasks wait for a place at a master. */
+export async function notifyWaitingFor(
+  { db }: { db: Database },
+  { masterId }: { masterId: string },
+): Promise<void> {
+  await db.execute(sql`
+    select pg_notify(${channel}, host_id::text) from (
+      select distinct t.host_id from tasks t
+      join replicas r on r.project_id = t.project_id and r.role = 'master'
+      where t.state = 'queued' and t.role = 'ftp' and r.host_id = ${masterId}) waiting`);
+}
+
 /** Opens this replica's one LISTEN connection. Notifications are hints: a lost one costs time, not work. */
 export async function startWake({ connection, log }: { connection: Connection; log: Logger }) {
   const waiters = new Map<string, Set<() => void>>();

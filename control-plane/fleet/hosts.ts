@@ -7,7 +7,7 @@ import type { Ctx } from "../context.ts";
 import { lockHost, masterIds, readHost, updateHost } from "../db/queries/hosts.ts";
 import { projects, replicas } from "../db/schema.ts";
 import { cancelWaiting } from "../dispatch/cancel.ts";
-import { notifyHost } from "../dispatch/wake.ts";
+import { notifyHost, notifyWaitingFor } from "../dispatch/wake.ts";
 import { placeAll } from "./placement.ts";
 
 type Change = { before: Host; after: Host };
@@ -27,7 +27,7 @@ export async function patchHost(
 ): Promise<Change> {
   const { id, roles, labels } = await lockHost(ctx, { name });
   const before = await readHost(ctx, { name });
-  const { addresses, parallel } = patch;
+  const { addresses, parallel, serves } = patch;
   if (roles.includes("master") && addresses?.[0]?.includes("/")) {
     const message = "of a master must begin with an IP address or a DNS name, not a range";
     throw new AppError("invalid-input", `addresses ${message}`, {
@@ -40,10 +40,12 @@ export async function patchHost(
       labels: mergedLabels(labels, patch.labels),
       ...(addresses && { addresses }),
       ...(parallel !== undefined && { parallel }),
+      ...(serves !== undefined && { serves }),
     },
   });
   if (patch.labels) await placeAll(ctx);
   for (const hostId of [id, ...(await masterIds(ctx))]) await notifyHost(ctx, { hostId });
+  if (serves !== undefined) await notifyWaitingFor(ctx, { masterId: id });
   return { before, after: await readHost(ctx, { name }) };
 }
 

@@ -23,6 +23,7 @@ import {
 } from "../fleet/projects.ts";
 import { pageOf } from "../../protocol/paging.ts";
 import { projectOfScope } from "../../protocol/token.ts";
+import { undoProject } from "../fleet/undo.ts";
 import { change, type Operation, read } from "./operation.ts";
 import { nameParams } from "./params.ts";
 
@@ -192,6 +193,25 @@ export const projectOperations: Operation[] = [
         after: { run: id, ...body },
         ...(query.wait && { afterCommit: (outer: Ctx) => waitForRun(outer, { id }) }),
       };
+    },
+  ),
+  change(
+    {
+      ...one,
+      id: "undoProject",
+      method: "POST",
+      path: `${one.path}/undo`,
+      access: "operator",
+      summary:
+        "Bring back what the last deletions on the master took, and pause the project; needs a quarantine on the master",
+      answer: runDetailSchema,
+      status: 201,
+      errors: ["not-found", "conflict"],
+    },
+    async (ctx, { params }) => {
+      const id = await undoProject(ctx, params);
+      const run = await readRun(ctx, { id });
+      return { answer: run, location: `/v1/runs/${id}`, after: { run: id, paused: true } };
     },
   ),
   change(

@@ -12,7 +12,7 @@ import { readTask, readTasks } from "../db/queries/tasks.ts";
 import { findLog, readLog } from "../db/queries/log-chunks.ts";
 import { cancelTask } from "../dispatch/cancel.ts";
 import { followLog } from "../dispatch/follow-log.ts";
-import { retryTask } from "../dispatch/resync.ts";
+import { approveHeld, dismissHeld, retryTask } from "../dispatch/resync.ts";
 import { change, type Operation, raw, read } from "./operation.ts";
 import { idParams } from "./params.ts";
 
@@ -80,6 +80,43 @@ export const taskOperations: Operation[] = [
       const id = await retryTask(ctx, params);
       const run = await readRun(ctx, { id });
       return { answer: run, location: `/v1/runs/${id}`, after: { run: id } };
+    },
+  ),
+  change(
+    {
+      ...one,
+      id: "approveTask",
+      method: "POST",
+      path: `${one.path}/approve`,
+      access: "operator",
+      summary: "Let the deletions that a task holds go, once, in a new run",
+      answer: runDetailSchema,
+      status: 201,
+      errors: ["not-found", "conflict"],
+    },
+    async (ctx, { params }) => {
+      const { result } = await readTask(ctx, params);
+      const id = await approveHeld(ctx, params);
+      const run = await readRun(ctx, { id });
+      const after = { run: id, deletions: result?.held?.deletions };
+      return { answer: run, location: `/v1/runs/${id}`, after };
+    },
+  ),
+  change(
+    {
+      ...one,
+      id: "dismissTask",
+      method: "POST",
+      path: `${one.path}/dismiss`,
+      access: "operator",
+      summary: "Leave the files that a task's deletions concern; the next sync asks again",
+      answer: taskDetailSchema,
+      errors: ["not-found", "conflict"],
+    },
+    async (ctx, { params }) => {
+      await dismissHeld(ctx, params);
+      const task = await readTask(ctx, params);
+      return { answer: task, after: { dismissedAt: task.dismissedAt } };
     },
   ),
   raw(

@@ -7,6 +7,7 @@ import {
   chooseRoot,
   holdDestination,
   resolveDestination,
+  resolveQuarantines,
   resolveMirrorRoots,
 } from "../../agent/destination.ts";
 import { isRelativePath } from "../../protocol/names.ts";
@@ -143,4 +144,25 @@ test("an order's root must be one of this host's; none may lie in another", asyn
     await expect(resolveMirrorRoots({ mirrorRoots: [mirrorRoot, other] })).rejects.toThrow(
       "lies within",
     );
+});
+
+test("a quarantine is beside the mirror root, one for each, or it is refused", async () => {
+  const { outside, mirrorRoot } = await makeRoot();
+  const refused: [string[], string][] = [
+    [[join(mirrorRoot, "kept")], "outside of all mirror roots"],
+    [[join(mirrorRoot, "..")], "outside of all mirror roots"],
+    [[join(outside, "one"), join(outside, "two")], "for each of the 1 mirror roots"],
+    [["/proc/quarantine"], "cannot be used"],
+    [["/dev/shm"], "on the file system of the mirror root"],
+  ];
+  for (const [quarantines, message] of refused)
+    await expect(resolveQuarantines({ quarantines, mirrorRoots: [mirrorRoot] })).rejects.toThrow(
+      message,
+    );
+  expect(
+    await resolveQuarantines({
+      quarantines: [join(outside, "kept")],
+      mirrorRoots: [mirrorRoot],
+    }),
+  ).toEqual([join(outside, "kept")]);
 });

@@ -40,6 +40,7 @@ export function syncSpec({ port, ...overrides }: { port: number } & Partial<Sync
     scanEverySeconds: 0,
     publish: null,
     carry: null,
+    undo: false,
     options: rsyncOptionsSchema.parse({}),
     limits: {
       wallClockSeconds: 60,
@@ -69,6 +70,7 @@ export async function startMastersDaemon({ tree, stateDir }: { tree: string; sta
       stateDir,
       lists: listsDirectory(stateDir),
       users: [{ name: "ftp1", password: "right-password", addresses: ["127.0.0.1"] }],
+      serves: null,
     },
   );
   onTestFinished(daemon.stop);

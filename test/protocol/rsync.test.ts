@@ -28,6 +28,7 @@ test("a URL that is written and read again names the same source", () => {
             .map((names) => names.join("/")),
         ),
         user: fc.constant(null),
+        tls: fc.constantFrom(true, undefined),
       }),
       (source) => {
         const checked = sourceSchema.safeParse(source);
@@ -47,6 +48,7 @@ test("whatever text is given, a URL is refused with its cause or names a source 
           .array(
             fc.constantFrom(
               "rsync://",
+              "rsyncs://",
               "a",
               "-",
               "/",

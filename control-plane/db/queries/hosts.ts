@@ -28,6 +28,7 @@ function hostView({ host, runningTasks }: Listed): Host {
     addresses: host.addresses,
     labels: host.labels,
     parallel: host.parallel,
+    serves: host.serves,
     state: host.revokedAt ? "revoked" : host.signingKey ? "enrolled" : "invited",
     drained: host.drainedAt !== null,
     runningTasks,

@@ -59,6 +59,17 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
     select p.name project, h.name host, (p.generation - r.generation)::int generations
     from replicas r join projects p on p.id = r.project_id join hosts h on h.id = r.host_id
     where r.generation < p.generation order by p.name, h.name limit 100`);
+  const held = await ctx.db.execute<Status["held"][number]>(sql`
+    select t.id task, p.name project, h.name host,
+      (t.result -> 'held' ->> 'deletions')::int deletions,
+      (t.result -> 'held' ->> 'entries')::int entries
+    from tasks t join projects p on p.id = t.project_id join hosts h on h.id = t.host_id
+    where t.state = 'failed' and t.dismissed_at is null and t.result ->> 'outcome' = 'held'
+      and t.result -> 'held' <> 'null'
+      and not exists (
+        select from tasks newer where newer.project_id = t.project_id
+          and newer.host_id = t.host_id and newer.queued_at > t.queued_at)
+    order by p.name, h.name limit 100`);
   return {
     paused,
     hosts: {
@@ -71,5 +82,6 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
     queuedTasks: counts!.queued,
     runningTasks: counts!.leased,
     behind: [...behind],
+    held: [...held],
   };
 }

@@ -28,6 +28,7 @@ export function taskView({
     maxAttempts: task.maxAttempts,
     progress: task.progress,
     result: task.result,
+    dismissedAt: task.dismissedAt?.toISOString() ?? null,
     queuedAt: task.queuedAt.toISOString(),
     startedAt: task.startedAt?.toISOString() ?? null,
     finishedAt: task.finishedAt?.toISOString() ?? null,

@@ -63,3 +63,22 @@ test("what was changed behind the host's back stays until the whole tree is comp
   expect(results.at(-1)!.drift).toMatchObject({ entries: 1 });
   expect(results.at(-1)!.drift!.examples[0]).toContain("pool/file-3");
 });
+
+test("a directory that somebody took away on the host is noticed, and the whole tree is compared", async () => {
+  const { root, host, pull, follow, differences } = await begin();
+  await rm(join(host, "pool"), { recursive: true });
+  await writeFile(join(root, "pool/new"), "new");
+  await pull(whole);
+  expect(await follow(0, whole)).toBe("scan");
+  expect(await differences(0)).toEqual([]);
+});
+
+test("a file that only the host has does not go with the directory that the lists delete", async () => {
+  const { root, host, pull, follow } = await begin();
+  await writeFile(join(host, "pool/only-here"), "precious");
+  await rm(join(root, "pool"), { recursive: true });
+  await pull(whole);
+  // The lists leave it to the scan and its guard, which takes the host's file for drift.
+  expect(await follow(0, whole, { limits })).toBe("failed");
+  expect(await readdir(join(host, "pool"))).toContain("only-here");
+});

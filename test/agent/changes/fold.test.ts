@@ -25,18 +25,15 @@ test("a path that was deleted and came again is asked for, and one that came and
   expect(await fold([">f+++++++++ one//", "*deleting   one//"])).toEqual({
     deleted: ["one"],
     above: ["."],
-    payload: ["."],
   });
 });
 
-test("of a deleted directory the directory alone is taken away, and what was in it is counted", async () => {
+test("of a deleted directory each entry is named, and the directories above get their times", async () => {
   expect(
     await fold(["*deleting   a/b/file//", "*deleting   a/b///", "*deleting   a/b c//"]),
   ).toEqual({
-    deleted: ["a/b", "a/b c"],
-    counted: ["a/b/file"],
+    deleted: ["a/b", "a/b/file", "a/b c"],
     above: [".", "a"],
-    payload: [".", "a"],
   });
 });
 
@@ -49,7 +46,7 @@ test("nothing is asked for below a path that has become a file", async () => {
       "*deleting   a///",
       ">f+++++++++ a//",
     ]),
-  ).toEqual({ payload: [".", "a"], counted: ["a/file"] });
+  ).toEqual({ payload: [".", "a"], replaced: ["a/file"] });
 });
 
 test("the leader of a hard link is asked for, too, unless it was deleted", async () => {

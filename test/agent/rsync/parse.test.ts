@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { classifyExit } from "../../../agent/rsync/exit-codes.ts";
+import { escapePath, unescapePath } from "../../../agent/rsync/itemize.ts";
 import { parseProgress } from "../../../agent/rsync/progress.ts";
 import { collectStat, completeStats } from "../../../agent/rsync/stats.ts";
 
@@ -81,4 +82,14 @@ test.each([
   const classified = classifyExit({ exitCode, stderr });
   expect(classified.outcome).toBe(outcome);
   expect(classified.message).toContain(stderr);
+});
+
+test("a path of any bytes is written as rsync writes it, and read back", () => {
+  expect(escapePath("a\nb\\#012\xff\tc")).toBe("a\\#012b\\#134#012\\#377\tc");
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 255 })), (bytes) => {
+      const path = String.fromCodePoint(...bytes);
+      expect(unescapePath(escapePath(path))).toBe(path);
+    }),
+  );
 });

@@ -200,13 +200,12 @@ test("the daemon refuses writes, and hosts that it does not know", async () => {
   expect(() => execFileSync("rsync", ["/etc/hostname", url], { env, stdio: "pipe" })).toThrow(
     /read only/,
   );
-  await source.daemon.update([
-    { name: "ftp1", password: "right-password", addresses: ["192.0.2.1"] },
-  ]);
+  const elsewhere = { name: "ftp1", password: "right-password", addresses: ["192.0.2.1"] };
+  await source.daemon.update({ users: [elsewhere], serves: null });
   expect(() => execFileSync("rsync", [url], { env, stdio: "pipe" })).toThrow(
     /access denied|Unknown module/i,
   );
-  await source.daemon.update([]);
+  await source.daemon.update({ users: [], serves: null });
   expect(() => execFileSync("rsync", [url], { env, stdio: "pipe" })).toThrow(
     /denied|auth failed|Unknown module/i,
   );
@@ -270,14 +269,12 @@ test("small trees may lose a few files whatever their share", () => {
     maxDeletePercent: 10,
     approvedDeletions: null,
   };
-  expect(whyHeld({ deletions: 10, examples: [], sourceFiles: 5, limits })).toBeNull();
-  expect(whyHeld({ deletions: 11, examples: [], sourceFiles: 5, limits })).toContain(
-    "11 of 16 files",
-  );
-  expect(whyHeld({ deletions: 100, examples: [], sourceFiles: 900, limits })).toBeNull();
-  expect(whyHeld({ deletions: 101, examples: [], sourceFiles: 899, limits })).toContain(
-    "limit is 100",
-  );
+  const why = (deletions: number, entries: number) =>
+    whyHeld({ held: { deletions, entries, examples: [], directories: [] }, limits });
+  expect(why(10, 15)).toBeNull();
+  expect(why(11, 16)).toContain("11 of 16 files");
+  expect(why(100, 1000)).toBeNull();
+  expect(why(101, 1000)).toContain("limit is 100");
 });
 
 /** A small Debian-like repository with a by-hash directory. */

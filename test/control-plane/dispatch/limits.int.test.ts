@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { report, testResult } from "../../helpers/control-plane.ts";
 import { createProject, openLease, useFleet, work } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();
@@ -130,4 +131,18 @@ test("a scheduled or pushed pull trusts the sentinel, one by hand scans; a run t
     state: "succeeded",
     reason: "unchanged",
   });
+});
+
+test("a master serves as many FTP hosts at a time as it is allowed; the next begins when one has ended", async () => {
+  const { operate, master, ftp1, ftp2 } = fleet.current;
+  await operate("PATCH", "/v1/hosts/master", { serves: 1 });
+  await createProject(fleet.current);
+  await operate("POST", "/v1/projects/debian/sync");
+  await work(fleet.current, { agent: master });
+  const first = openLease(await ftp1.poll());
+  const held = ftp2.poll({ waitSeconds: 20 });
+  expect((await ftp2.poll()).lease).toBeNull();
+  await report(fleet.current, { ...first, kind: "result", body: testResult() });
+  expect(openLease(await held).sync.project).toBe("debian");
+  expect((await master.request("GET", "/v1/agent/daemon-users")).body.serves).toBe(1);
 });

@@ -1,0 +1,92 @@
+import { chmod, mkdir, readdir, stat, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { removeListed } from "../../../agent/changes/remove.ts";
+import { ListsUnusable } from "../../../agent/changes/unusable.ts";
+import { newQuarantineEntry } from "../../../agent/quarantine.ts";
+import { temporaryDirectory } from "../../helpers/directory.ts";
+
+async function* each(paths: string[]) {
+  yield* paths;
+}
+
+/** A tree with these files, and a removal of paths from it. */
+async function makeTree(files: string[]) {
+  const directory = await temporaryDirectory();
+  const [root, quarantine] = [join(directory, "tree"), join(directory, "quarantine")];
+  for (const file of files) {
+    const path = Buffer.from(`${root}/${file}`, "latin1");
+    await mkdir(Buffer.from(dirname(path.toString("latin1")), "latin1"), { recursive: true });
+    await writeFile(path, file);
+  }
+  const removed: string[] = [];
+  const remove = (
+    paths: string[],
+    { kept = false, mayBeReplaced = false }: { kept?: boolean; mayBeReplaced?: boolean } = {},
+  ) =>
+    removeListed({
+      root,
+      paths: each(paths),
+      keep: kept ? newQuarantineEntry({ quarantine, project: "debian", now: new Date() }) : null,
+      mayBeReplaced,
+      onRemoved: (path) => removed.push(path),
+      signal: new AbortController().signal,
+    });
+  return { directory, root, quarantine, removed, remove };
+}
+
+test("what is named goes, a directory after what is in it, and the rest stays", async () => {
+  const { root, removed, remove } = await makeTree(["a/b/one", "a/b/two", "a/three", "four"]);
+  expect(await remove(["four", "a/b/two", "a/b/one", "a/b"])).toBe(4);
+  expect(removed).toEqual(["four", "a/b/two", "a/b/one", "a/b"]);
+  expect(await readdir(root, { recursive: true })).toEqual(["a", "a/three"]);
+});
+
+test("what has gone already is passed over, so that it can be done again", async () => {
+  const { remove } = await makeTree(["a/one"]);
+  expect(await remove(["b/c/two", "a/one", "a"])).toBe(2);
+  expect(await remove(["b/c/two", "a/one", "a"])).toBe(0);
+});
+
+test("a directory that holds more than was named stays", async () => {
+  const { root, remove } = await makeTree(["a/named", "a/not-named"]);
+  await expect(remove(["a/named", "a"])).rejects.toThrow(ListsUnusable);
+  expect(await readdir(join(root, "a"))).toEqual(["not-named"]);
+});
+
+test("nothing goes through a symlink, wherever it leads", async () => {
+  const { directory, root, remove } = await makeTree(["a/one"]);
+  const elsewhere = join(directory, "elsewhere");
+  await mkdir(elsewhere);
+  await writeFile(join(elsewhere, "one"), "precious");
+  await symlink(elsewhere, join(root, "link"));
+  await expect(remove(["link/one"])).rejects.toThrow("is no directory on this host");
+  expect(await remove(["link/one"], { mayBeReplaced: true })).toBe(0);
+  expect(await readdir(elsewhere)).toEqual(["one"]);
+  // The symlink itself is an entry like others.
+  expect(await remove(["link"])).toBe(1);
+});
+
+test("names of any bytes, and directories that their owner may not write in", async () => {
+  const names = ["line\nbreak", "\xff\xfe", "-rf", "back\\slash", " "];
+  const { root, remove } = await makeTree(names.map((name) => `a/${name}/file`));
+  await chmod(join(root, "a"), 0o555);
+  expect(await remove(names.flatMap((name) => [`a/${name}/file`, `a/${name}`]))).toBe(10);
+  expect(await readdir(join(root, "a"))).toEqual([]);
+});
+
+test("with a quarantine everything that goes is there, as it was", async () => {
+  const { root, quarantine, remove } = await makeTree(["a/b/one", "two"]);
+  await mkdir(join(root, "a/empty"));
+  await chmod(join(root, "a/b"), 0o750);
+  const { ino } = await stat(join(root, "a/b/one"));
+  expect(await remove(["two", "a/empty", "a/b/one", "a/b", "a"], { kept: true })).toBe(5);
+  expect(await readdir(root)).toEqual([]);
+  const [entry] = await readdir(join(quarantine, "debian"));
+  const kept = join(quarantine, "debian", entry!);
+  expect((await readdir(kept, { recursive: true })).toSorted()).toEqual(
+    ["a", "a/b", "a/b/one", "a/empty", "two"].toSorted(),
+  );
+  expect((await stat(join(kept, "a/b/one"))).ino).toBe(ino);
+  expect((await stat(join(kept, "a/b"))).mode & 0o777).toBe(0o750);
+});
