@@ -1,76 +1,15 @@
-import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { compareTrees } from "../demo/compare.ts";
 import { type Place, startUpstream } from "../demo/fleet.ts";
 import type { Program } from "../demo/processes.ts";
 import type { RunDetail } from "../protocol/run.ts";
+import { childrenOf, cpuSeconds, peakMegabytes, print, row, timed } from "./figures.ts";
 import { hopsOf, startFleet } from "./fleet.ts";
+import { bareList, ftpsync, isInstalled, rsync, startLsyncd, untilCarried } from "./peers.ts";
 import { changePool, makePool } from "./tree.ts";
 
-const ticksPerSecond = 100;
-const print = (text: string) => process.stdout.write(`${text}\n`);
-
-type Figures = { wall: number; cpu: number; bytes: number };
-
-/** CPU seconds that processes and their children, ended or not, have used; from proc(5). */
-function cpuSeconds(roots: number[]): number {
-  const processes = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const text = readFileSync(`/proc/${name}/stat`, "utf8");
-        const fields = text
-          .slice(text.lastIndexOf(")") + 2)
-          .split(" ")
-          .map(Number);
-        const ticks = fields[11]! + fields[12]! + fields[13]! + fields[14]!;
-        return [{ pid: Number(name), parent: fields[1]!, ticks }];
-      } catch {
-        // It has ended meanwhile.
-        return [];
-      }
-    });
-  const wanted = new Set(roots);
-  for (let before = 0; before !== wanted.size;) {
-    before = wanted.size;
-    for (const { pid, parent } of processes) if (wanted.has(parent)) wanted.add(pid);
-  }
-  const ticks = processes.reduce((sum, each) => sum + (wanted.has(each.pid) ? each.ticks : 0), 0);
-  return ticks / ticksPerSecond;
-}
-
-/** The rsync daemon of an agent, as its only child. */
-function childrenOf(parent: number): number[] {
-  const text = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8");
-  return text.split(" ").filter(Boolean).map(Number);
-}
-
-async function timed(roots: number[], work: () => Promise<number>): Promise<Figures> {
-  const own = () => {
-    const { userCPUTime, systemCPUTime } = process.resourceUsage();
-    return (userCPUTime + systemCPUTime) / 1e6;
-  };
-  const [cpuBefore, ownBefore, started] = [cpuSeconds(roots), own(), performance.now()];
-  const bytes = await work();
-  const wall = (performance.now() - started) / 1000;
-  // This program's own work is not what is measured, where it is among the roots.
-  const ownShare = roots.includes(process.pid) ? own() - ownBefore : 0;
-  return { wall, cpu: cpuSeconds(roots) - cpuBefore - ownShare, bytes };
-}
-
-/** Runs a bare rsync; answers the bytes on the wire. */
-async function rsync(args: string[]): Promise<number> {
-  const { stdout } = await promisify(execFile)("rsync", [...args, "--stats"], {
-    env: { ...process.env, LC_ALL: "C" },
-    maxBuffer: 2 ** 28,
-  });
-  const count = (name: string) =>
-    Number(new RegExp(`Total bytes ${name}: ([\\d,]+)`).exec(stdout)![1]!.replaceAll(",", ""));
-  return count("sent") + count("received");
-}
+type Changes = ReturnType<typeof changePool>;
 
 const bytesOf = (run: RunDetail) =>
   run.tasks
@@ -88,18 +27,71 @@ async function verify({ expected, actual }: { expected: string; actual: string[]
   }
 }
 
-const row = (cells: (string | number)[]) =>
-  print(
-    cells
-      .map((cell) =>
-        (typeof cell === "number" ? cell.toFixed(cell < 10 ? 2 : 0) : cell).padStart(12),
-      )
-      .join(""),
-  );
+/** Copies of the master's tree that other tools keep, from a daemon of their own. */
+async function startPeers(place: Place & { programs: Program[] }, { master }: { master: string }) {
+  const directory = join(place.directory, "peers");
+  await mkdir(directory);
+  const source = await startUpstream({ ...place, directory }, { tree: master });
+  const daemon = place.programs.findLast(({ name }) => name === "upstream")!.child.pid!;
+  const treeOf = (name: string) => join(directory, name);
+  const [scanned, listed, ftpsynced, watched] = ["scanned", "listed", "ftpsync", "lsyncd"].map(
+    treeOf,
+  ) as [string, string, string, string];
+  const scan = (tree = scanned) =>
+    timed([process.pid], () => rsync(["-aH", "--delete", source, tree]));
+  const list = async (changes: Changes) => {
+    const before = cpuSeconds([daemon]);
+    const figures = await timed([process.pid], () =>
+      bareList({ ...changes, source, tree: listed, directory }),
+    );
+    return { ...figures, daemonCpu: cpuSeconds([daemon]) - before };
+  };
+  const full = [await scan(), await scan(listed)].map(({ wall }) => wall);
+  const hasLsyncd = isInstalled("lsyncd");
+  if (hasLsyncd) {
+    await rsync(["-aH", `${listed}/`, watched]);
+    place.track(await startLsyncd({ watched: listed, tree: watched, directory }));
+  }
+  /** Seconds until lsyncd has brought what was just done to the tree that it watches. */
+  const lsyncd = async (changes: Changes) => {
+    if (!hasLsyncd) return "-";
+    const carried = () => untilCarried({ ...changes, from: listed, to: watched }).then(() => 0);
+    return (await timed([], carried)).wall;
+  };
+  const hasFtpsync = isInstalled("ftpsync");
+  if (hasFtpsync) await rsync(["-aH", source, ftpsynced]);
+  const sync = () => ftpsync({ source, tree: ftpsynced, directory }).then(() => 0);
+  const runFtpsync = async () => (hasFtpsync ? (await timed([], sync)).wall : "-");
+  return { scan, list, lsyncd, runFtpsync, full: Math.min(...full), trees: [scanned, listed] };
+}
+
+const heading = [
+  "changes",
+  "s",
+  "host cpu",
+  "daemon cpu",
+  "bytes",
+  "| scan s",
+  "cpu",
+  "bytes",
+  "| list s",
+  "cpu",
+  "daemon cpu",
+  "| ftpsync s",
+  "lsyncd s",
+  "| scan/ours",
+  "ours/list",
+  "bytes",
+  "daemon",
+  "agent MB",
+];
 
 /**
  * Prints, for each number of changes, what it costs to bring the hosts up to date: through the product,
- * from the end of the master's pull to the last host's end, and with one bare rsync after another.
+ * from the end of the master's pull to the last host's end; with one bare rsync of the whole tree, or of
+ * a list that is at hand; with Debian's ftpsync and with lsyncd, where they are installed. The ratios are
+ * of one scan to ours, ours to one bare list, bytes of as many scans to ours, and the daemon's work for
+ * our hosts to that for as many bare lists.
  */
 export async function fanout(
   place: Place & { programs: Program[] },
@@ -112,76 +104,33 @@ export async function fanout(
   makePool(tree, { files });
   const { sync, hosts, treeOf } = await startFleet(place, { tree, hosts: count });
   const first = await sync();
-  const master = treeOf("master");
-  // Bare rsyncs read the master's tree from a daemon of their own.
-  await mkdir(join(directory, "peers"));
-  const source = await startUpstream(
-    { ...place, directory: join(directory, "peers") },
-    { tree: master },
-  );
-  const [scanned, listed] = ["scanned", "listed"].map((name) => join(directory, "peers", name)) as [
-    string,
-    string,
-  ];
-  const full = await timed([process.pid], () => rsync(["-aH", "--delete", source, scanned]));
-  await rsync(["-aH", "--delete", source, listed]);
   const firstSeconds = Math.max(
     ...first.tasks.filter(({ role }) => role === "ftp").map(({ result }) => result!.seconds),
   );
+  const peers = await startPeers(place, { master: treeOf("master") });
   print(
-    `first sync of all files: ${firstSeconds.toFixed(1)} s on the slowest host, bare rsync alone ${full.wall.toFixed(1)} s`,
+    `first sync of all files: ${firstSeconds.toFixed(1)} s on the slowest host, bare rsync alone ${peers.full.toFixed(1)} s`,
   );
-  row([
-    "changes",
-    "s",
-    "host cpu",
-    "daemon cpu",
-    "bytes",
-    "| scan s",
-    "cpu",
-    "bytes",
-    "| list s",
-    "cpu",
-    "daemon cpu",
-    "| scan/ours",
-    "ours/list",
-    "bytes",
-  ]);
-  const pidsOf = (names: string[]) =>
-    programs.filter(({ name }) => names.includes(name)).map(({ child }) => child.pid!);
-  const agents = pidsOf(hosts);
-  const daemon = childrenOf(pidsOf(["master"])[0]!);
-  const peer = [programs.findLast(({ name }) => name === "upstream")!.child.pid!];
+  row(heading);
+  const pidOf = (host: string) => programs.find(({ name }) => name === host)!.child.pid!;
+  const agents = hosts.map(pidOf);
+  const daemon = childrenOf(pidOf("master"));
   for (const [round, k] of changes.entries()) {
-    const { changed, deleted } = changePool(tree, { files, count: k, round: round + 1 });
-    let run: RunDetail | undefined;
+    const made = changePool(tree, { files, count: k, round: round + 1 });
+    const runs: RunDetail[] = [];
     const daemonBefore = cpuSeconds(daemon);
     const ours = await timed(agents, async () => {
-      run = await sync();
-      return bytesOf(run);
+      runs.push(await sync());
+      return bytesOf(runs[0]!);
     });
     const daemonCpu = cpuSeconds(daemon) - daemonBefore;
-    const hops = hopsOf(run!);
     // Without a change no host hears of it.
-    const wall = hops.length === 0 ? 0 : Math.max(...hops);
-    const paths = join(directory, "peers", "paths");
-    await writeFile(paths, [...changed, ...deleted].map((path) => `${path}\0`).join(""));
-    const scan = await timed([process.pid], () => rsync(["-aH", "--delete", source, scanned]));
-    const peerBefore = cpuSeconds(peer);
-    const list = await timed([process.pid], () =>
-      rsync([
-        "-lptH",
-        "--trust-sender",
-        "--no-implied-dirs",
-        "--delete-missing-args",
-        "--from0",
-        `--files-from=${paths}`,
-        source,
-        listed,
-      ]),
-    );
-    const peerCpu = cpuSeconds(peer) - peerBefore;
-    await verify({ expected: tree, actual: [...hosts.map(treeOf), scanned, listed] });
+    const wall = Math.max(0, ...hopsOf(runs[0]!));
+    const scan = await peers.scan();
+    const list = await peers.list(made);
+    const lsyncdSeconds = await peers.lsyncd(made);
+    const ftpsyncSeconds = await peers.runFtpsync();
+    await verify({ expected: tree, actual: [...hosts.map(treeOf), ...peers.trees] });
     row([
       String(k),
       wall,
@@ -193,10 +142,14 @@ export async function fanout(
       String(scan.bytes),
       list.wall,
       list.cpu,
-      peerCpu,
+      list.daemonCpu,
+      ftpsyncSeconds,
+      lsyncdSeconds,
       wall === 0 ? "-" : scan.wall / wall,
       wall === 0 ? "-" : wall / list.wall,
       ours.bytes === 0 ? "-" : (scan.bytes * count) / ours.bytes,
+      wall === 0 || list.daemonCpu === 0 ? "-" : daemonCpu / (count * list.daemonCpu),
+      Math.max(...agents.map(peakMegabytes)),
     ]);
   }
 }

@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+const ticksPerSecond = 100;
+export const print = (text: string) => process.stdout.write(`${text}\n`);
+
+export type Figures = { wall: number; cpu: number; bytes: number };
+
+/** CPU seconds that processes and their children, ended or not, have used; from proc(5). */
+export function cpuSeconds(roots: number[]): number {
+  const processes = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const text = readFileSync(`/proc/${name}/stat`, "utf8");
+        const fields = text
+          .slice(text.lastIndexOf(")") + 2)
+          .split(" ")
+          .map(Number);
+        const ticks = fields[11]! + fields[12]! + fields[13]! + fields[14]!;
+        return [{ pid: Number(name), parent: fields[1]!, ticks }];
+      } catch {
+        // It has ended meanwhile.
+        return [];
+      }
+    });
+  const wanted = new Set(roots);
+  for (let before = 0; before !== wanted.size;) {
+    before = wanted.size;
+    for (const { pid, parent } of processes) if (wanted.has(parent)) wanted.add(pid);
+  }
+  const ticks = processes.reduce((sum, each) => sum + (wanted.has(each.pid) ? each.ticks : 0), 0);
+  return ticks / ticksPerSecond;
+}
+
+/** The rsync daemon of an agent, as its only child. */
+export function childrenOf(parent: number): number[] {
+  const text = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8");
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
+/** Times some work, with the CPU that processes and their children use meanwhile; `work` answers bytes. */
+export async function timed(roots: number[], work: () => Promise<number>): Promise<Figures> {
+  const own = () => {
+    const { userCPUTime, systemCPUTime } = process.resourceUsage();
+    return (userCPUTime + systemCPUTime) / 1e6;
+  };
+  const [cpuBefore, ownBefore, started] = [cpuSeconds(roots), own(), performance.now()];
+  const bytes = await work();
+  const wall = (performance.now() - started) / 1000;
+  // This program's own work is not what is measured, where it is among the roots.
+  const ownShare = roots.includes(process.pid) ? own() - ownBefore : 0;
+  return { wall, cpu: cpuSeconds(roots) - cpuBefore - ownShare, bytes };
+}
+
+/** Most memory that a process has had at a time, in MB; from proc(5). */
+export function peakMegabytes(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)![1]) / 1024;
+}
+
+/** Prints a line of a table. */
+export const row = (cells: (string | number)[]) =>
+  print(
+    cells
+      .map((cell) =>
+        (typeof cell === "number" ? cell.toFixed(cell < 10 ? 2 : 0) : cell).padStart(12),
+      )
+      .join(""),
+  );
