@@ -18,20 +18,30 @@ rsync_install_command() {
   fi
 }
 
+# The line that an administrator is to type: package lists may be absent or stale on a bare machine.
+line_to_type() {
+  command=$1
+  case $command in apt-get*) command="apt-get update && $command" ;; esac
+  if command -v sudo >/dev/null 2>&1; then echo "sudo sh -c '$command'"; else echo "su -c '$command'"; fi
+}
+
 ensure_rsync() {
   command -v rsync >/dev/null 2>&1 && return
   install=$(rsync_install_command)
   [ -n "$install" ] || die 'rsync is missing, and no known package manager was found: please install rsync'
   as_root=''
   if [ "$(id -u)" != 0 ]; then
-    sudo -n true 2>/dev/null || die "rsync is missing. Type this, then start again:  sudo $install"
+    sudo -n true 2>/dev/null || die "rsync is missing. Type this, then start again:  $(line_to_type "$install")"
     as_root='sudo -n'
   fi
   echo "mirrorfleet setup: installing rsync ($install)"
-  # Package lists may be absent or stale on a bare machine: refresh them once, then retry.
-  DEBIAN_FRONTEND=noninteractive $as_root $install >/dev/null 2>&1 && return
-  if command -v apt-get >/dev/null 2>&1; then $as_root apt-get update >/dev/null || true; fi
-  DEBIAN_FRONTEND=noninteractive $as_root $install >/dev/null || die "could not install rsync with: $install"
+  export DEBIAN_FRONTEND=noninteractive
+  # With stale package lists the first try fails: refresh them once, then retry.
+  if ! $as_root $install >/dev/null 2>&1; then
+    if command -v apt-get >/dev/null 2>&1; then $as_root apt-get update >/dev/null || true; fi
+    $as_root $install >/dev/null || die "could not install rsync with: $install"
+  fi
+  command -v rsync >/dev/null 2>&1 || die "could not install rsync with: $install"
 }
 
 node_is_24() {
