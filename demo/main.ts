@@ -1,11 +1,10 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { AppError } from "../protocol/errors.ts";
 import type { RunDetail } from "../protocol/run.ts";
 import { hosts, rootOf, startAgent, startControlPlane, startUpstream } from "./fleet.ts";
 import { mutate } from "./mutate.ts";
 import { type Options, readOptions, usage } from "./options.ts";
+import { elsewhere, makePlace, removePlace } from "./place.ts";
 import { freePort, type Program, stopPrograms } from "./processes.ts";
 import { createRunScreen } from "../cli/run-screen.ts";
 import { followRun, hopSeconds, nextScheduledRun } from "./sync.ts";
@@ -47,6 +46,7 @@ async function demonstrate({
   print(`upstream:      ${upstream}`);
   const { url, client, dataDirectory } = await startControlPlane(place);
   print(`control plane: ${url}, data in ${dataDirectory}`);
+  for (const words of await elsewhere({ directory })) print(`               ${words}`);
   const daemonPort = await freePort();
   for (const host of hosts) {
     await startAgent(place, {
@@ -137,9 +137,7 @@ async function main(): Promise<number> {
     if (stopping) program.child.kill("SIGKILL");
     programs.push(program);
   };
-  // Others may pass: the embedded Postgres runs as another user where root starts it.
-  const directory = await mkdtemp(join(tmpdir(), "mirrorfleet-demo-"));
-  await chmod(directory, 0o755);
+  const directory = await makePlace();
   const work = demonstrate({ options, directory, track, signal: end.signal });
   work.catch(() => undefined);
   let status = 0;
@@ -167,7 +165,7 @@ async function main(): Promise<number> {
   // What it was doing may still write; without its programs it gets no further than that.
   await work.catch(() => undefined);
   await stopAll();
-  if (!options.keep) await rm(directory, { recursive: true, force: true });
+  if (!options.keep) await removePlace({ directory });
   if (lastLine !== undefined) print(lastLine);
   return status;
 }

@@ -74,9 +74,11 @@ export async function makeTree({
 }): Promise<void> {
   if (from === null) return defaultTree({ target, signal });
   const { bytes } = await measure(from).catch((cause: Error) => {
-    throw new AppError("invalid-input", `--upstream: cannot read ${from}: ${cause.message}`, {
-      cause,
-    });
+    throw new AppError(
+      "invalid-input",
+      `--upstream must be a directory that you may read, or an rsync:// URL: ${cause.message}`,
+      { cause },
+    );
   });
   const { bavail, bsize } = await statfs(join(target, ".."));
   const needed = bytes * 4 + 100_000_000;
