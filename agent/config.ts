@@ -41,6 +41,10 @@ export const defaultConfigFile = "/etc/mirrorfleet/agent.conf";
 const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 const wholeNumber = (text: unknown) =>
   typeof text === "string" && /^\d{1,9}$/.test(text) ? Number(text) : text;
+const between = (low: number, high: number) => {
+  const message = `must be a whole number from ${low} to ${high}`;
+  return z.int(message).min(low, message).max(high, message);
+};
 const words = (text: string) => text.split(/\s+/).filter(Boolean);
 
 const directories = ({ example }: { example: string }) =>
@@ -85,16 +89,16 @@ const valuesSchema = z.object({
   rsync: z.string().min(1).default("rsync"),
   "daemon-port": z.preprocess(wholeNumber, port).default(8873),
   "daemon-address": z.union([z.ipv4(), z.ipv6()]).optional(),
-  "min-free-percent": z.preprocess(wholeNumber, z.int().min(0).max(99)).default(1),
+  "min-free-percent": z.preprocess(wholeNumber, between(0, 99)).default(1),
   "root-marker": relativePath.optional(),
   quarantines: directories({ example: "/srv/mirror-quarantine" }).optional(),
-  "quarantine-days": z.preprocess(wholeNumber, z.int().min(1).max(3650)).default(7),
-  nice: z.preprocess(wholeNumber, z.int().min(0).max(19)).optional(),
+  "quarantine-days": z.preprocess(wholeNumber, between(1, 3650)).default(7),
+  nice: z.preprocess(wholeNumber, between(0, 19)).optional(),
   "io-priority": z
     .string()
     .regex(/^(idle|[0-7])$/, 'must be "idle" or a number from 0 to 7')
     .optional(),
-  parallel: z.preprocess(wholeNumber, z.int().min(1).max(64)).default(2),
+  parallel: z.preprocess(wholeNumber, between(1, 64)).default(2),
 });
 
 export type Config = {

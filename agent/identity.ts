@@ -32,10 +32,16 @@ export async function writeIdentity({
   });
 }
 
-/** Reads the identity. @throws AppError `not-found` before `join`, `forbidden` where others may read it. */
+/** Reads the identity. @throws AppError `not-found` before `join`, `forbidden` where others may read it or this user may not. */
 export async function readIdentity({ stateDir }: { stateDir: string }): Promise<Identity> {
   const path = identityFile(stateDir);
   const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "EACCES")
+      throw new AppError(
+        "forbidden",
+        `${path} is not this user's: start the agent as the user that it joined as`,
+        { cause },
+      );
     if (cause.code !== "ENOENT") throw cause;
     throw new AppError(
       "not-found",

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { access, constants, mkdir } from "node:fs/promises";
 import { AppError, parse } from "../protocol/errors.ts";
 import { enrolAnswerSchema } from "../protocol/fleet.ts";
 import { type Identity, identityFile, writeIdentity } from "./identity.ts";
@@ -12,6 +12,19 @@ function newKey(type: "ed25519" | "x25519") {
     type === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("x25519");
   const { x, d } = privateKey.export({ format: "jwk" });
   return { kty: "OKP" as const, x: String(x), d: String(d) };
+}
+
+async function makeStateDir({ stateDir }: { stateDir: string }): Promise<void> {
+  try {
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    await access(stateDir, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new AppError(
+      "invalid-input",
+      `cannot use the state directory ${stateDir} (${(cause as Error).message}): make it as root for this user ("install -d -m 700 -o USER ${stateDir}"), or set MIRRORFLEET_STATE_DIR`,
+      { cause },
+    );
+  }
 }
 
 /**
@@ -36,7 +49,8 @@ export async function join({
       `this host has joined a fleet already (${identityFile(stateDir)}): --replace makes new keys`,
     );
   }
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  // Before the token is used up: an identity that cannot be stored would be lost.
+  await makeStateDir({ stateDir });
   const signingKey = { ...newKey("ed25519"), crv: "Ed25519" as const };
   const sealingKey = { ...newKey("x25519"), crv: "X25519" as const };
   const { d: _signing, ...signingPublic } = signingKey;

@@ -57,7 +57,9 @@ async function readToken(file: string | undefined): Promise<string> {
       ? process.env["MIRRORFLEET_ENROLMENT_TOKEN"]
       : file === "-"
         ? await readStream(process.stdin)
-        : await readFile(file, "utf8");
+        : await readFile(file, "utf8").catch((cause: Error) => {
+            throw new AppError("invalid-input", `--token-file: ${cause.message}`, { cause });
+          });
   if (token === undefined)
     throw new AppError(
       "invalid-input",

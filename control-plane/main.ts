@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { existsSync } from "node:fs";
 import { pino } from "pino";
 import { AppError } from "../protocol/errors.ts";
 import { readConfig } from "./config.ts";
@@ -57,7 +58,9 @@ async function main(): Promise<number> {
   if (signals === 0) {
     process.stdout.write(`mirrorfleet control plane: ${server.url}\n`);
     process.stdout.write(`data directory:            ${config.dataDirectory}\n`);
-    process.stdout.write(`first admin token in:      ${config.adminTokenFile}\n`);
+    // With a database of one's own, another replica may have made the token, in its own directory.
+    if (existsSync(config.adminTokenFile))
+      process.stdout.write(`first admin token in:      ${config.adminTokenFile}\n`);
   }
   void server.databaseExited.then(() => {
     if (signals === 0) {

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { access, constants, mkdir } from "node:fs/promises";
 import type { Server } from "node:http";
 import { serve } from "@hono/node-server";
 import { sql } from "drizzle-orm";
@@ -54,6 +54,19 @@ function listen({
   });
 }
 
+async function makeDataDirectory({ dataDirectory }: Config): Promise<void> {
+  try {
+    await mkdir(dataDirectory, { recursive: true, mode: 0o711 });
+    await access(dataDirectory, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new AppError(
+      "invalid-input",
+      `cannot use the data directory ${dataDirectory} (${(cause as Error).message}): set MIRRORFLEET_DATA to a directory that this user may write to`,
+      { cause },
+    );
+  }
+}
+
 /** Starts the control plane: database, migrations, keys, loops, HTTP. What had started is ended if a later step fails. */
 export async function startServer({
   config,
@@ -86,7 +99,7 @@ async function start({
   close: () => Promise<void>;
 }): Promise<RunningServer> {
   // Others may pass through, to reach what is theirs; each secret inside is 0600 or 0700.
-  await mkdir(config.dataDirectory, { recursive: true, mode: 0o711 });
+  await makeDataDirectory(config);
   const { connection, exited, close: closeDatabase } = await openDatabase({ config, log });
   closers.push(closeDatabase);
   await migrate({ connection });

@@ -9,7 +9,25 @@ const migrationsFolder = fileURLToPath(new URL("../../db/migrations", import.met
 /** Key of the advisory lock: Drizzle's migrator takes none, and replicas may start together. */
 const advisoryLockKey = 7_446_213;
 
-/** Brings the database to the newest schema. @throws AppError `unavailable` before Postgres 15. */
+/** The database's own words; Drizzle's error has the failed statement before them. */
+const reason = (error: unknown) => {
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? cause.message : message;
+};
+
+/** What an administrator needs to know where the database cannot be used; the URL's password is not in it. */
+function unusable(cause: unknown): AppError {
+  return new AppError(
+    "unavailable",
+    `cannot use the database (${reason(cause)}): check that it runs, that DATABASE_URL names its host, port, user and database, and that this user owns the database`,
+    { cause },
+  );
+}
+
+/**
+ * Brings the database to the newest schema.
+ * @throws AppError `unavailable` before Postgres 15, and where the database cannot be used.
+ */
 export async function migrate({ connection }: { connection: Connection }): Promise<void> {
   const { sql } = connect({ connection, max: 1 });
   try {
@@ -22,6 +40,8 @@ export async function migrate({ connection }: { connection: Connection }): Promi
     }
     await sql`select pg_advisory_lock(${advisoryLockKey})`;
     await runMigrations(drizzle(sql), { migrationsFolder });
+  } catch (error) {
+    throw error instanceof AppError ? error : unusable(error);
   } finally {
     // Ending the session frees the advisory lock, also after an error.
     await sql.end({ timeout: 5 });

@@ -35,7 +35,9 @@ test.each([
   ["MIRRORFLEET_DAEMON_PORT", "http", "whole number"],
   ["MIRRORFLEET_OPTIONS", "delete rsh", "delete"],
   ["MIRRORFLEET_SOURCES", "rsync://-e/", "names no valid host"],
-  ["MIRRORFLEET_PARALLEL", "0", ">=1"],
+  ["MIRRORFLEET_PARALLEL", "0", "whole number from 1 to 64"],
+  ["MIRRORFLEET_PARALLEL", "two", "whole number from 1 to 64"],
+  ["MIRRORFLEET_NICE", "20", "whole number from 0 to 19"],
 ])("%s=%s is refused, and the error names the setting", (name, value, message) => {
   expect(() => fromEnvironment({ [name]: value })).toThrow(
     expect.objectContaining({

@@ -1,9 +1,10 @@
 import { chmod, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { freePort } from "../../demo/processes.ts";
+import { freePort, stopPrograms } from "../../demo/processes.ts";
 import { temporaryDirectory } from "../helpers/directory.ts";
-import { exitOf, killHard, start, startControlPlaneProgram } from "../helpers/programs.ts";
+import { createTestDatabase } from "../helpers/database.ts";
+import { exitOf, killHard, start, startControlPlaneProgram, until } from "../helpers/programs.ts";
 
 async function makePlace() {
   const directory = await temporaryDirectory();
@@ -62,6 +63,7 @@ test.each([
   ["MIRRORFLEET_LISTEN", "127.0.0.1:70000", "must be host:port"],
   ["DATABASE_URL", "mysql://x", "must be a Postgres URL"],
   ["MIRRORFLEET_SECRET", "short", "32 random bytes"],
+  ["MIRRORFLEET_DATA", import.meta.filename, "cannot use the data directory"],
 ])("%s=%s ends with status 78 and the variable's name", async (name, value, message) => {
   const directory = await makePlace();
   const logFile = join(directory, "log");
@@ -76,6 +78,61 @@ test.each([
   const output = await readFile(logFile, "utf8");
   expect(output).toContain(name);
   expect(output).toContain(message);
+});
+
+test("a database of one's own that cannot be used ends with status 1 and the cure, never its password", async () => {
+  const directory = await makePlace();
+  const database = await createTestDatabase({ migrated: false });
+  const { host } = database.connection;
+  for (const [url, why] of [
+    [`postgres://u:geheim@127.0.0.1:${await freePort()}/x`, "ECONNREFUSED"],
+    [`postgres://mirrorfleet:geheim@localhost/nowhere?host=${host}`, '"nowhere" does not exist'],
+  ] as const) {
+    const logFile = join(directory, why.replaceAll(/\W/g, ""));
+    const program = start({
+      name: "control plane",
+      command: process.execPath,
+      args: ["control-plane/main.ts"],
+      env: { MIRRORFLEET_DATA: join(directory, "data"), DATABASE_URL: url },
+      logFile,
+    });
+    expect(await exitOf(program)).toBe(1);
+    const output = await readFile(logFile, "utf8");
+    expect(output).toContain(why);
+    expect(output).toContain("check that it runs, that DATABASE_URL names");
+    expect(output).not.toMatch(/geheim|^ +at /m);
+  }
+  await database.drop();
+});
+
+test("only the control plane that made the first admin token says where it is", async () => {
+  const [one, other] = [await makePlace(), await makePlace()];
+  const database = await createTestDatabase({ migrated: false });
+  const { host, user, database: name } = database.connection;
+  const env = {
+    DATABASE_URL: `postgres://${user}@localhost/${name}?host=${host}`,
+    MIRRORFLEET_SECRET: Buffer.alloc(32, 7).toString("base64"),
+  };
+  const first = await startControlPlaneProgram({ directory: one, env });
+  expect(await readFile(first.logFile, "utf8")).toContain("first admin token in:");
+  const logFile = join(other, "log");
+  const second = start({
+    name: "second",
+    command: process.execPath,
+    args: ["control-plane/main.ts"],
+    env: {
+      ...env,
+      MIRRORFLEET_DATA: join(other, "data"),
+      MIRRORFLEET_LISTEN: `127.0.0.1:${await freePort()}`,
+    },
+    logFile,
+  });
+  await until("the second says where its data is", async () =>
+    (await readFile(logFile, "utf8")).includes("data directory:"),
+  );
+  await stopPrograms([second, first.program]);
+  expect(await readFile(logFile, "utf8")).not.toContain("admin token");
+  await database.drop();
 });
 
 test("task keys are rotated on the host while the control plane rests, and refused with the way while it runs", async () => {
