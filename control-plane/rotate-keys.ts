@@ -31,7 +31,7 @@ export async function rotateKeysHere({
   });
   try {
     await migrate({ connection: database.connection });
-    const { sql: client, db } = connect({ connection: database.connection, max: 1 });
+    const { db, close } = connect({ connection: database.connection, max: 1 });
     try {
       const now = () => sql`now()`;
       const derived = deriveSecrets({
@@ -46,7 +46,7 @@ export async function rotateKeysHere({
         return keys;
       });
     } finally {
-      await client.end({ timeout: 5 });
+      await close();
     }
   } finally {
     await database.close();

@@ -103,8 +103,8 @@ async function start({
   const { connection, exited, close: closeDatabase } = await openDatabase({ config, log });
   closers.push(closeDatabase);
   await migrate({ connection });
-  const { sql: client, db } = connect({ connection });
-  closers.push(() => client.end({ timeout: 5 }));
+  const { db, close: disconnect } = connect({ connection });
+  closers.push(disconnect);
   const now = () => sql`now()`;
   const derived = deriveSecrets({
     secret: await loadSecret({ text: config.secret, file: config.secretFile }),

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
-import { drizzle } from "drizzle-orm/postgres-js";
-import { migrate as runMigrations } from "drizzle-orm/postgres-js/migrator";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { migrate as runMigrations } from "drizzle-orm/node-postgres/migrator";
 import { AppError } from "../../protocol/errors.ts";
 import { connect, type Connection } from "./connect.ts";
 
@@ -29,21 +29,31 @@ function unusable(cause: unknown): AppError {
  * @throws AppError `unavailable` before Postgres 15, and where the database cannot be used.
  */
 export async function migrate({ connection }: { connection: Connection }): Promise<void> {
-  const { sql } = connect({ connection, max: 1 });
+  const { pool, close } = connect({ connection, max: 2, patient: true });
   try {
-    const [row] = await sql`select current_setting('server_version_num')::int as version`;
-    if (row?.["version"] < 150_000) {
+    const { rows } = await pool.query(
+      "select current_setting('server_version_num')::int as version",
+    );
+    const { version } = rows[0];
+    if (version < 150_000) {
       throw new AppError(
         "unavailable",
-        `the database is Postgres ${Math.floor(row?.["version"] / 10_000)}; mirrorfleet needs 15 or newer`,
+        `the database is Postgres ${Math.floor(version / 10_000)}; mirrorfleet needs 15 or newer`,
       );
     }
-    await sql`select pg_advisory_lock(${advisoryLockKey})`;
-    await runMigrations(drizzle(sql), { migrationsFolder });
+    // A transaction holds the lock: behind a pooler a session is not ours, and would keep it.
+    const lock = await pool.connect();
+    try {
+      await lock.query("begin");
+      await lock.query("select pg_advisory_xact_lock($1)", [advisoryLockKey]);
+      await runMigrations(drizzle(pool), { migrationsFolder });
+      await lock.query("commit");
+    } finally {
+      lock.release(true);
+    }
   } catch (error) {
     throw error instanceof AppError ? error : unusable(error);
   } finally {
-    // Ending the session frees the advisory lock, also after an error.
-    await sql.end({ timeout: 5 });
+    await close();
   }
 }

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import postgres from "postgres";
+import pg from "pg";
 import { AppError } from "../../protocol/errors.ts";
 import { ownerSetting } from "./leftover-postmaster.ts";
 import type { Binaries } from "./postgres-binaries.ts";
@@ -124,35 +124,36 @@ async function waitUntilReady({ server, connection }: { server: Server; connecti
 }
 
 async function tryQuery(connection: Connection): Promise<unknown> {
-  const sql = open({ ...connection, database: "postgres" });
   try {
-    await sql`select 1`;
+    await withClient({ ...connection, database: "postgres" }, (client) => client.query("select 1"));
     return undefined;
   } catch (error) {
     return error;
-  } finally {
-    await sql.end({ timeout: 5 });
   }
 }
 
 async function ensureDatabase({ connection }: { connection: Connection }): Promise<void> {
-  const sql = open({ ...connection, database: "postgres" });
-  try {
-    const found = await sql`select 1 from pg_database where datname = ${connection.database}`;
-    if (found.length === 0) await sql`create database ${sql(connection.database)}`;
-  } finally {
-    await sql.end({ timeout: 5 });
-  }
+  const { database } = connection;
+  await withClient({ ...connection, database: "postgres" }, async (client) => {
+    const found = await client.query("select 1 from pg_database where datname = $1", [database]);
+    if (found.rowCount === 0)
+      await client.query(`create database ${client.escapeIdentifier(database)}`);
+  });
 }
 
-function open(connection: Connection) {
-  return postgres({
-    ...connection,
-    max: 1,
-    connect_timeout: 10,
-    fetch_types: false,
-    onnotice: () => {},
-  });
+async function withClient(
+  connection: Connection,
+  use: (client: pg.Client) => Promise<unknown>,
+): Promise<void> {
+  const client = new pg.Client({ ...connection, connectionTimeoutMillis: 10_000 });
+  // What happens to it is told by the query that it happens to.
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    await use(client);
+  } finally {
+    await Promise.race([client.end(), sleep(5000, undefined, { ref: false })]);
+  }
 }
 
 /** Fast shutdown, then immediate, then none of the server's own doing. */

@@ -1,12 +1,17 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import type { Logger } from "pino";
-import { connect, type Connection, type Database } from "../db/connect.ts";
 import type { Waiter } from "../context.ts";
+import { connect, type Connection, type Database } from "../db/connect.ts";
 
 const channel = "mirrorfleet_wake";
 /** Milliseconds between probes of the LISTEN connection: it can die without a word. */
 const probeMilliseconds = 10_000;
+/** Milliseconds within which a probe comes back. */
+const echoMilliseconds = 5000;
+/** While no notification comes, as behind a pooler, held polls look for themselves as often. */
+const deafMilliseconds = 3000;
 
 /** Wakes the held poll of a host, on whatever replica it is, when the transaction commits. */
 export async function notifyHost(
@@ -28,45 +33,104 @@ export async function notifyWaitingFor(
       where t.state = 'queued' and t.role = 'ftp' and r.host_id = ${masterId}) waiting`);
 }
 
+/** One connection that listens. `lost` settles when it has ended; `probe` tells whether it hears itself. */
+async function openEar({
+  connection,
+  hear,
+}: {
+  connection: Connection;
+  hear: (payload: string) => void;
+}) {
+  const { pool, close } = connect({ connection, max: 1 });
+  const self = `probe ${randomUUID()}`;
+  let echo = () => {};
+  try {
+    const client = await pool.connect();
+    const lost = new Promise<void>((resolve) => {
+      client.on("error", () => resolve());
+      client.on("end", () => resolve());
+    });
+    client.on("notification", ({ payload = "" }) => (payload === self ? echo() : hear(payload)));
+    await client.query(`listen ${channel}`);
+    const probe = async (): Promise<boolean> => {
+      const heard = new Promise<boolean>((resolve) => (echo = () => resolve(true)));
+      // What becomes of the query does not matter: the echo does, and in a black hole neither ends.
+      client.query("select pg_notify($1, $2)", [channel, self]).catch(() => undefined);
+      return Promise.race([heard, lost.then(() => false), sleep(echoMilliseconds, false)]);
+    };
+    const end = async () => {
+      client.release(true);
+      await close();
+    };
+    return { lost, probe, end };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+type Ear = Awaited<ReturnType<typeof openEar>>;
+
+/** Keeps one LISTEN connection that is known to hear; while there is none, `wakeAll` stands in for it. */
+function keepListening(
+  ctx: { log: Logger; wakeAll: () => void; open: () => Promise<Ear> },
+  { first }: { first: Ear },
+): () => Promise<void> {
+  const stop = new AbortController();
+  const pause = (milliseconds: number) =>
+    sleep(milliseconds, undefined, { signal: stop.signal }).catch(() => undefined);
+  let ear: Ear | null = first;
+  let deaf = false;
+  const round = async () => {
+    ear ??= await ctx.open();
+    const hears = await ear.probe();
+    if (hears !== deaf) return hears;
+    deaf = !hears;
+    if (deaf) ctx.log.warn(`no notifications come: held polls look every ${deafMilliseconds} ms`);
+    else ctx.log.info("notifications come again");
+    return hears;
+  };
+  const run = async () => {
+    while (!stop.signal.aborted) {
+      const hears = await round().catch((error: unknown) => {
+        ctx.log.warn({ err: error }, "cannot open the LISTEN connection");
+        return false;
+      });
+      // What was told while nobody heard it is looked for.
+      if (!hears || deaf) ctx.wakeAll();
+      if (hears && ear) {
+        await Promise.race([pause(probeMilliseconds), ear.lost]);
+        continue;
+      }
+      const old = ear;
+      ear = null;
+      await Promise.all([old?.end(), pause(deafMilliseconds)]);
+      ctx.wakeAll();
+    }
+    await ear?.end();
+  };
+  const running = run();
+  return async () => {
+    stop.abort();
+    await running;
+  };
+}
+
 /** Opens this replica's one LISTEN connection. Notifications are hints: a lost one costs time, not work. */
 export async function startWake({ connection, log }: { connection: Connection; log: Logger }) {
   const waiters = new Map<string, Set<() => void>>();
   const wakeAll = () => {
     for (const group of waiters.values()) for (const wake of group) wake();
   };
-  const self = `probe ${randomUUID()}`;
-  let echoed = true;
-  const listen = async () => {
-    const { sql: client } = connect({ connection, max: 1 });
-    await client.listen(
-      channel,
-      (payload) => {
-        if (payload === self) echoed = true;
-        for (const wake of waiters.get(payload) ?? []) wake();
-      },
-      wakeAll,
-    );
-    return client;
+  const hear = (hostId: string) => {
+    for (const wake of waiters.get(hostId) ?? []) wake();
   };
-  let client = await listen();
-  const probe = async () => {
-    if (!echoed) {
-      log.warn("the LISTEN connection went silent: opening another");
-      const old = client;
-      client = await listen();
-      wakeAll();
-      old
-        .end({ timeout: 1 })
-        .catch((error: unknown) => log.warn({ err: error }, "closing the silent connection"));
-    }
-    echoed = false;
-    await client.notify(channel, self);
+  const open = async () => {
+    const ear = await openEar({ connection, hear });
+    wakeAll();
+    return ear;
   };
-  const timer = setInterval(() => {
-    probe().catch((error: unknown) =>
-      log.warn({ err: error }, "probe of the LISTEN connection failed"),
-    );
-  }, probeMilliseconds);
+  const stopListening = keepListening({ log, wakeAll, open }, { first: await open() });
 
   const waitForWake = ({
     hostId,
@@ -94,9 +158,8 @@ export async function startWake({ connection, log }: { connection: Connection; l
     return { woken: promise, cancel };
   };
   const close = async () => {
-    clearInterval(timer);
     wakeAll();
-    await client.end({ timeout: 2 });
+    await stopListening();
   };
   return { waitForWake, release: async () => wakeAll(), close };
 }

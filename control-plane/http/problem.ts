@@ -2,12 +2,15 @@ import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { AppError, type ErrorCode, type Problem, statusByCode } from "../../protocol/errors.ts";
 import type { Ctx } from "../context.ts";
+import { isUnavailable } from "../db/unavailable.ts";
 
 function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof HTTPException && error.status < 500) {
     return new AppError("malformed-body", error.message, { cause: error });
   }
+  if (isUnavailable(error))
+    return new AppError("unavailable", "the database does not answer: try again", { cause: error });
   return new AppError("internal", "internal error", { cause: error });
 }
 
@@ -33,5 +36,8 @@ export function problemAnswer(
     ...(fields.length > 0 && { errors: fields }),
     ...(code === "clock-skew" && { serverTime: new Date().toISOString() }),
   };
-  return c.body(JSON.stringify(problem), status, { "content-type": "application/problem+json" });
+  return c.body(JSON.stringify(problem), status, {
+    "content-type": "application/problem+json",
+    ...(code === "unavailable" && { "retry-after": "1" }),
+  });
 }

@@ -30,7 +30,7 @@ export async function startControlPlane({
   oidc?: Ctx["oidc"];
 }) {
   const log = pino({ level: "silent" });
-  const { sql: client, db } = connect({ connection, max: 4 });
+  const { db, close: disconnect } = connect({ connection, max: 4 });
   const derived = deriveSecrets({ secret: randomBytes(32) });
   const clock = { offsetSeconds: 0 };
   const now = () => sql`(now() + ${clock.offsetSeconds} * interval '1 second')`;
@@ -56,7 +56,7 @@ export async function startControlPlane({
   };
   const close = async () => {
     await wake.close();
-    await client.end();
+    await disconnect();
   };
   return { ctx, app, clock, operate, admin, close };
 }

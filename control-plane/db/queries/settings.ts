@@ -34,7 +34,9 @@ const contactSeconds = 90;
 export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> {
   const { paused } = await readSettings(ctx);
   const now = ctx.now();
-  const [counts] = await ctx.db.execute<{
+  const {
+    rows: [counts],
+  } = await ctx.db.execute<{
     enrolled: number;
     in_contact: number;
     drained: number;
@@ -52,14 +54,18 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
       (select count(*)::int from projects where paused_at is not null) paused,
       (select count(*)::int from tasks where state = 'queued') queued,
       (select count(*)::int from tasks where state = 'leased') leased`);
-  const runs = await ctx.db.execute<{ state: RunState; runs: number }>(sql`
+  const { rows: runs } = await ctx.db.execute<{ state: RunState; runs: number }>(sql`
     select state, count(*)::int runs from runs
     where created_at > ${now} - interval '1 day' group by state`);
-  const behind = await ctx.db.execute<{ project: string; host: string; generations: number }>(sql`
+  const { rows: behind } = await ctx.db.execute<{
+    project: string;
+    host: string;
+    generations: number;
+  }>(sql`
     select p.name project, h.name host, (p.generation - r.generation)::int generations
     from replicas r join projects p on p.id = r.project_id join hosts h on h.id = r.host_id
     where r.generation < p.generation order by p.name, h.name limit 100`);
-  const held = await ctx.db.execute<Status["held"][number]>(sql`
+  const { rows: held } = await ctx.db.execute<Status["held"][number]>(sql`
     select t.id task, p.name project, h.name host,
       (t.result -> 'held' ->> 'deletions')::int deletions,
       (t.result -> 'held' ->> 'entries')::int entries
@@ -81,7 +87,7 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
     runs: Object.fromEntries(runs.map((row) => [row.state, row.runs])),
     queuedTasks: counts!.queued,
     runningTasks: counts!.leased,
-    behind: [...behind],
-    held: [...held],
+    behind,
+    held,
   };
 }

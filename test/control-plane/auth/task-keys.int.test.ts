@@ -82,9 +82,9 @@ test("keys for another host, or vouched for by a key that is not pinned, are ref
 test("private keys are not in the database in the clear, and a database is not served with another secret", async () => {
   const { ctx } = fleet.current;
   await rotate();
-  const [row] = await ctx.db.execute<{ private_key: string }>(
-    sql`select private_key from task_keys`,
-  );
+  const {
+    rows: [row],
+  } = await ctx.db.execute<{ private_key: string }>(sql`select private_key from task_keys`);
   expect(row!.private_key.split(".")).toHaveLength(5);
   await expect(
     openFleet({ ...ctx, secrets: deriveSecrets({ secret: randomBytes(32) }) }),

@@ -7,12 +7,13 @@ const password = "a-password-that-nobody-may-see";
 
 async function wholeDatabase(): Promise<string> {
   const { db } = fleet.current.ctx;
-  const tables = await db.execute<{ name: string }>(
+  const { rows: tables } = await db.execute<{ name: string }>(
     sql`select tablename as name from pg_tables where schemaname = 'public'`,
   );
   const rows: string[] = [];
   for (const { name } of tables)
-    for (const row of await db.execute(sql`select t::text as row from ${sql.identifier(name)} t`))
+    for (const row of (await db.execute(sql`select t::text as row from ${sql.identifier(name)} t`))
+      .rows)
       rows.push(String(row["row"]));
   return rows.join("\n");
 }

@@ -145,7 +145,9 @@ test("a project on which a host works is not removed, one that rests is, with it
     }),
   });
   expect(await request("DELETE", {})).toMatchObject({ status: 200 });
-  const [left] = await fleet.current.ctx.db.execute(
+  const {
+    rows: [left],
+  } = await fleet.current.ctx.db.execute(
     sql`select (select count(*)::int from runs) runs, (select count(*)::int from log_chunks) logs`,
   );
   expect(left).toEqual({ runs: 0, logs: 0 });

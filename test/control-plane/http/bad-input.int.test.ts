@@ -5,7 +5,9 @@ import { createProject, useFleet } from "../../helpers/fleet.ts";
 const fleet = useFleet();
 
 async function rowCounts() {
-  const [row] = await fleet.current.ctx.db.execute(
+  const {
+    rows: [row],
+  } = await fleet.current.ctx.db.execute(
     sql`select (select count(*) from projects) projects, (select count(*) from hosts) hosts, (select count(*) from runs) runs`,
   );
   return row;

@@ -56,12 +56,14 @@ async function call(
 /** Every row of every table, so that "changed nothing" means just that. */
 async function fingerprint(): Promise<string> {
   const { db } = fleet.current.ctx;
-  const tables = await db.execute<{ name: string }>(
+  const { rows: tables } = await db.execute<{ name: string }>(
     sql`select tablename as name from pg_tables where schemaname = 'public' order by 1`,
   );
   const sums: string[] = [];
   for (const { name } of tables) {
-    const [row] = await db.execute<{ sum: string }>(
+    const {
+      rows: [row],
+    } = await db.execute<{ sum: string }>(
       sql`select coalesce(md5(string_agg((to_jsonb(t) - 'last_used_at')::text, ',' order by t::text)), '') as sum from ${sql.identifier(name)} t`,
     );
     sums.push(`${name} ${row!.sum}`);
