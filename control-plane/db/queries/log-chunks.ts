@@ -1,4 +1,4 @@
-import { and, asc, eq, gte, lt, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gte, lt, sql } from "drizzle-orm";
 import { AppError } from "../../../protocol/errors.ts";
 import type { Ctx } from "../../context.ts";
 import { attempts, logChunks, tasks } from "../schema.ts";
@@ -6,7 +6,10 @@ import { attempts, logChunks, tasks } from "../schema.ts";
 /** Bytes of log that one attempt may leave here. */
 const maxLogBytes = 8 * 1024 * 1024;
 
-/** Keeps one piece of an attempt's log; the same piece again changes nothing. @throws AppError `body-too-large`, `not-found`. */
+/**
+ * Keeps what is new of one piece of an attempt's log: an agent that did not hear the answer, or has
+ * started again, sends pieces that begin or end elsewhere. @throws AppError `body-too-large`, `not-found`.
+ */
 export async function keepLogChunk(
   { db }: Pick<Ctx, "db">,
   chunk: { taskId: string; attempt: number; position: number; bytes: Buffer },
@@ -18,9 +21,25 @@ export async function keepLogChunk(
     const [attempt] = await tx
       .select({ attempt: attempts.attempt })
       .from(attempts)
-      .where(and(eq(attempts.taskId, chunk.taskId), eq(attempts.attempt, chunk.attempt)));
+      .where(and(eq(attempts.taskId, chunk.taskId), eq(attempts.attempt, chunk.attempt)))
+      // Two pieces at once must each see what the other brought.
+      .for("update");
     if (!attempt) throw new AppError("not-found", "there is no such attempt");
-    await tx.insert(logChunks).values(chunk).onConflictDoNothing();
+    const [last] = await tx
+      .select({
+        end: sql`${logChunks.position} + length(${logChunks.bytes})`.mapWith(Number),
+      })
+      .from(logChunks)
+      .where(and(eq(logChunks.taskId, chunk.taskId), eq(logChunks.attempt, chunk.attempt)))
+      .orderBy(desc(logChunks.position))
+      .limit(1);
+    const known = Math.max(0, (last?.end ?? 0) - chunk.position);
+    if (known >= chunk.bytes.length) return;
+    await tx.insert(logChunks).values({
+      ...chunk,
+      position: chunk.position + known,
+      bytes: chunk.bytes.subarray(known),
+    });
   });
 }
 

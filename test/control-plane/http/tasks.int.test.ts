@@ -33,6 +33,24 @@ test("a push that waits is answered when every host has the tree", async () => {
   expect(await answer).toMatchObject({ status: 201, body: { state: "succeeded" } });
 });
 
+test("a log is whole though its pieces come again, cut elsewhere, late and at once", async () => {
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  const lease = openLease(await fleet.current.master.poll());
+  const log = "first line\nsecond line\nthird line\n";
+  await send(lease, "log?offset=0", log.slice(0, 11));
+  // Its answer was lost: the agent sends from there, with what has come since.
+  await Promise.all([
+    send(lease, "log?offset=0", log.slice(0, 23)),
+    send(lease, "log?offset=0", log.slice(0, 17)),
+  ]);
+  // An agent that has started again sends all of it.
+  expect(await (await send(lease, "log?offset=0", log)).json()).toEqual({ nextOffset: log.length });
+  await send(lease, "log?offset=11", log.slice(11, 23));
+  expect(await (await readLog(lease.taskId)).text()).toBe(log);
+  expect(await (await readLog(lease.taskId, "?offset=13")).text()).toBe(log.slice(13));
+});
+
 test("a log is read whole, from a byte on, and by attempt", async () => {
   await createProject(fleet.current);
   await trigger(fleet.current);
