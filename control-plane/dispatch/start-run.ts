@@ -107,6 +107,23 @@ export async function addScheduledRun(
     });
 }
 
+/**
+ * Accounts for the occurrences from `from` to before `until` that nobody was there for: one skipped run
+ * stands for all of them. The caller holds the project's row.
+ */
+export async function addMissedRuns(
+  ctx: Ctx,
+  { project, from, until }: { project: ProjectRow; from: Date; until: Date },
+): Promise<void> {
+  await insertRun(ctx, {
+    project,
+    trigger: "schedule",
+    scheduledFor: from,
+    state: "skipped",
+    reason: `missed, with all that were due before ${until.toISOString()}`,
+  });
+}
+
 async function checkFleetNotPaused({ db }: Ctx): Promise<void> {
   const [settings] = await db.select({ pausedAt: fleet.pausedAt }).from(fleet);
   if (settings?.pausedAt)

@@ -2,7 +2,7 @@ import { and, asc, isNotNull, isNull, lte, notExists, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
 import { fleet, projects } from "../db/schema.ts";
-import { addScheduledRun } from "../dispatch/start-run.ts";
+import { addMissedRuns, addScheduledRun } from "../dispatch/start-run.ts";
 import { latestRun, nextRun } from "./next-run.ts";
 
 /** Seconds after which an occurrence counts as missed. */
@@ -11,6 +11,8 @@ const misfireGraceSeconds = 60;
 async function materialiseProject(ctx: Ctx, { project, now }: { project: ProjectRow; now: Date }) {
   const schedule = { ...project, schedule: project.schedule! };
   const scheduledFor = latestRun(schedule, { from: project.nextRunAt!, until: now });
+  if (project.nextRunAt! < scheduledFor)
+    await addMissedRuns(ctx, { project, from: project.nextRunAt!, until: scheduledFor });
   const late = (now.getTime() - scheduledFor.getTime()) / 1000;
   const missed = project.misfire === "skip" && late > misfireGraceSeconds;
   await addScheduledRun(ctx, { project, scheduledFor, missed });
