@@ -26,7 +26,8 @@ function startReporting(
   const state = {
     progress: null as Progress | null,
     sent: null as Progress | null,
-    sentAt: Date.now(),
+    // Not Date.now(): a clock that is set back must not silence the heartbeats.
+    sentAt: performance.now(),
     offset: 0,
   };
   let current: Promise<void> = Promise.resolve();
@@ -34,7 +35,7 @@ function startReporting(
   const once = async () => {
     try {
       state.offset = await deliverLog(ctx, { entry, offset: state.offset });
-      const due = Date.now() - state.sentAt > heartbeatEveryMilliseconds;
+      const due = performance.now() - state.sentAt > heartbeatEveryMilliseconds;
       if (state.progress !== state.sent || due) {
         const { progress } = state;
         const answer = await report(ctx, {
@@ -44,7 +45,7 @@ function startReporting(
         });
         if (heartbeatAnswerSchema.parse(answer).cancel) end.abort("cancelled");
         state.sent = progress;
-        state.sentAt = Date.now();
+        state.sentAt = performance.now();
       }
     } catch (error) {
       // Out of contact, rsync goes on and the spool keeps the log; a lost lease ends it.
