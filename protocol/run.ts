@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { instant } from "./instant.ts";
 import { hostName, projectName } from "./names.ts";
 import { pageQuery, queryFlag, queryNumber } from "./paging.ts";
 import { progressSchema, resultSchema } from "./report.ts";
@@ -13,6 +14,7 @@ export const syncSchema = z.strictObject({
   approveDeletions: z
     .int()
     .min(1)
+    .max(2_000_000_000)
     .nullable()
     .default(null)
     .meta({ description: "Lets up to this many deletions go on each host, for this run alone" }),
@@ -76,16 +78,14 @@ export type Run = z.infer<typeof runSchema>;
 export const runDetailSchema = runSchema.extend({ tasks: z.array(taskSchema) });
 export type RunDetail = z.infer<typeof runDetailSchema>;
 
-const time = z.iso.datetime({ offset: true });
-
 /** Query of `GET /v1/runs`. */
 export const runsQuerySchema = z.strictObject({
   project: projectName.optional(),
   host: hostName.optional(),
   state: z.enum(runStates).optional(),
   trigger: z.enum(triggers).optional(),
-  since: time.optional().meta({ description: "Made at this time or later" }),
-  until: time.optional().meta({ description: "Made before this time" }),
+  since: instant.optional().meta({ description: "Made at this time or later" }),
+  until: instant.optional().meta({ description: "Made before this time" }),
   ...pageQuery,
 });
 
@@ -95,8 +95,8 @@ export const tasksQuerySchema = z.strictObject({
   host: hostName.optional(),
   run: z.uuid().optional(),
   state: z.enum(taskStates).optional(),
-  since: time.optional().meta({ description: "Queued at this time or later" }),
-  until: time.optional().meta({ description: "Queued before this time" }),
+  since: instant.optional().meta({ description: "Queued at this time or later" }),
+  until: instant.optional().meta({ description: "Queued before this time" }),
   ...pageQuery,
 });
 

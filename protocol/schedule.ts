@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { instant } from "./instant.ts";
 import { queryNumber } from "./paging.ts";
 
 const days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
@@ -28,13 +29,11 @@ export const scheduleFields = {
     description: "Cron expression of 5 fields, or 6 with seconds first; null: only when triggered",
   }),
   zone: z.string().max(100).default("UTC").meta({ description: "IANA time zone of the schedule" }),
-  startsAt: z.iso
-    .datetime({ offset: true })
+  startsAt: instant
     .nullable()
     .default(null)
     .meta({ description: "The schedule does not fire before this time" }),
-  endsAt: z.iso
-    .datetime({ offset: true })
+  endsAt: instant
     .nullable()
     .default(null)
     .meta({ description: "The schedule does not fire after this time" }),
@@ -54,10 +53,7 @@ export const previewQuerySchema = z.strictObject({
   schedule: z.string().min(1).max(200),
   zone: scheduleFields.zone,
   count: queryNumber({ min: 1, max: 100 }).default(10),
-  after: z.iso
-    .datetime({ offset: true })
-    .optional()
-    .meta({ description: "First possible time; default: now" }),
+  after: instant.optional().meta({ description: "First possible time; default: now" }),
 });
 
 export const previewSchema = z.object({

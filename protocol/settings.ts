@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { instant } from "./instant.ts";
 import { networkHost } from "./names.ts";
 import { pageQuery } from "./paging.ts";
 import { runStates } from "./states.ts";
@@ -79,7 +80,7 @@ export const auditQuerySchema = z.strictObject({
   actor: z.string().max(200).optional(),
   action: z.string().max(100).optional(),
   target: z.string().max(500).optional().meta({ description: "Beginning of the target" }),
-  since: z.iso.datetime({ offset: true }).optional(),
-  until: z.iso.datetime({ offset: true }).optional(),
+  since: instant.optional(),
+  until: instant.optional(),
   ...pageQuery,
 });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { instant } from "./instant.ts";
 import { projectName } from "./names.ts";
 
 /** What an operator token may do; each scope includes those before it. */
@@ -27,11 +28,7 @@ export const projectOfScope = (scope: TokenScope): string | null =>
 export const tokenCreateSchema = z.strictObject({
   name: z.string().min(1).max(100).meta({ description: "Whose it is, or what for" }),
   scope: tokenScopeSchema,
-  expiresAt: z.iso
-    .datetime({ offset: true })
-    .nullable()
-    .default(null)
-    .meta({ description: "null: does not expire" }),
+  expiresAt: instant.nullable().default(null).meta({ description: "null: does not expire" }),
 });
 
 /** An operator token, as it can be read. */

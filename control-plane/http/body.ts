@@ -1,19 +1,39 @@
 import type { Context } from "hono";
-import { parseDocument } from "yaml";
+import { Lexer, parseDocument } from "yaml";
 import { AppError } from "../../protocol/errors.ts";
 
 const malformed = (message: string, cause?: unknown) =>
   new AppError("malformed-body", message, { cause });
 
+/** Deepest nesting of a body: far more than any schema has. */
+const deepest = 32;
+
 function fromJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw malformed(`the body is not JSON: ${(cause as Error).message}`, cause);
+    // The engine quotes what stands around the fault, and that may be a password: only the place is told.
+    const why = (cause as Error).message.replace(/, (?:\.\.\.)?".*$/s, "");
+    throw malformed(`the body is not JSON: ${why}`);
+  }
+}
+
+/** Refuses what no description needs and the parser takes minutes for: deep nesting, and indicators without values. */
+function refuseNests(text: string): void {
+  let open = 0;
+  let bare = 0;
+  for (const token of new Lexer().lex(text)) {
+    if (token === "[" || token === "{") open += 1;
+    else if (token === "]" || token === "}") open -= 1;
+    if (/^(?:[-?:[{]$|[&!*])/.test(token)) bare += 1;
+    else if (/^[^\s#]/.test(token)) bare = 0;
+    if (open > deepest || bare > 2 * deepest)
+      throw malformed(`the body is not usable YAML: it is nested more than ${deepest} levels deep`);
   }
 }
 
 function fromYaml(text: string): unknown {
+  refuseNests(text);
   const document = parseDocument(text, { uniqueKeys: true, prettyErrors: true });
   const [error] = document.errors;
   if (error) throw malformed(`the body is not YAML: ${error.message.split("\n")[0]}`, error);
@@ -25,29 +45,41 @@ function fromYaml(text: string): unknown {
   }
 }
 
+const refused = (field: string, message: string) =>
+  new AppError("invalid-input", `${field} ${message}`, { fields: [{ field, message }] });
+
 /**
- * Refuses what Postgres cannot hold: NUL and halves of surrogate pairs, in keys or values.
- * @throws AppError `invalid-input` that names the place.
+ * Refuses what Postgres cannot hold, in keys or values: NUL, halves of surrogate pairs; what is nested
+ * without end; and `__proto__`, which objects take for something else. @throws AppError `invalid-input`.
  */
 export function refuseUnstorable(value: unknown, path: string[] = []): void {
+  if (path.length > deepest) throw refused("(body)", `is nested more than ${deepest} levels deep`);
   if (typeof value === "string" && (value.includes("\0") || !value.isWellFormed())) {
-    const message = "must not hold NUL or half of a surrogate pair";
     const field = path.join(".").replaceAll("\0", "\\0").toWellFormed() || "(body)";
-    throw new AppError("invalid-input", `${field} ${message}`, { fields: [{ field, message }] });
+    throw refused(field, "must not hold NUL or half of a surrogate pair");
   }
   if (typeof value !== "object" || value === null) return;
   for (const [key, item] of Object.entries(value)) {
+    if (key === "__proto__") throw refused([...path, key].join("."), "is not a known field");
     refuseUnstorable(key, [...path, key]);
     refuseUnstorable(item, [...path, key]);
   }
 }
 
-/** Reads a body: YAML where the content type says so, else JSON; none counts as `{}`. @throws AppError `malformed-body`. */
-export async function parseBody(c: Context): Promise<unknown> {
-  const text = await c.req.text();
+function fromUtf8(bytes: ArrayBuffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw malformed("the body is not UTF-8", cause);
+  }
+}
+
+/** Reads a body; none counts as `{}`. YAML is for those who may describe a fleet. @throws AppError `malformed-body`. */
+export async function parseBody(c: Context, { yaml }: { yaml: boolean }): Promise<unknown> {
+  const text = fromUtf8(await c.req.arrayBuffer());
   if (text === "") return {};
   const isYaml = /^(application|text)\/(x-)?yaml\b/.test(c.req.header("content-type") ?? "");
-  const value = isYaml ? fromYaml(text) : fromJson(text);
+  const value = isYaml && yaml ? fromYaml(text) : fromJson(text);
   refuseUnstorable(value);
   return value;
 }

@@ -15,6 +15,7 @@ export const fleetOperations: Operation[] = [
         "Make the projects what a JSON or YAML file says, all or nothing; applied again, it changes nothing",
       query: fleetQuerySchema,
       body: fleetFileSchema,
+      yaml: true,
       answer: fleetPlanSchema,
       errors: ["conflict"],
       example: {

@@ -136,7 +136,7 @@ const scopeText = (access: Declaration["access"]) =>
 
 function operationObject(operation: Operation) {
   const { declaration } = operation;
-  const { id, tag, summary, access, body, example } = declaration;
+  const { id, tag, summary, access, body, example, yaml } = declaration;
   const credential = credentialOf[access];
   const schema = body && jsonSchema(body, "input");
   return {
@@ -148,9 +148,12 @@ function operationObject(operation: Operation) {
     parameters: parametersOf(operation),
     ...(schema && {
       requestBody: {
-        required: true,
+        required: !body?.safeParse({}).success,
         content: {
           "application/json": { schema, ...(example !== undefined && { example }) },
+          ...(yaml && {
+            "application/yaml": { schema, ...(example !== undefined && { example }) },
+          }),
         },
       },
     }),
@@ -177,7 +180,7 @@ export function openApiDocument({
       title: "mirrorfleet",
       version,
       description:
-        "Keeps a fleet of public mirrors in sync. Errors are problem documents (RFC 9457) with a stable `code`. Bodies are JSON, or YAML with content type `application/yaml`.",
+        "Keeps a fleet of public mirrors in sync. Errors are problem documents (RFC 9457) with a stable `code`.",
     },
     servers: [{ url: "/" }],
     paths,

@@ -26,6 +26,8 @@ export type Declaration<
   params?: Params;
   query?: Query;
   body?: Body;
+  /** The body may also be YAML. */
+  yaml?: boolean;
   /** Body of the answer; a string is the content type of one that is not JSON. */
   answer: Answer | string;
   /** Status of success, 200 unless given. */

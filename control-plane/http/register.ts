@@ -42,11 +42,11 @@ function checkedQuery({ query }: Declaration, c: Context): unknown {
 }
 
 async function inputOf(declaration: Declaration, c: Context) {
-  const { body } = declaration;
+  const { body, yaml = false } = declaration;
   return {
     params: checkedParams(declaration, c),
     query: checkedQuery(declaration, c),
-    body: body === undefined ? undefined : parse(body, await parseBody(c), "the body"),
+    body: body === undefined ? undefined : parse(body, await parseBody(c, { yaml }), "the body"),
     actor: c.get("actor") as Actor,
     ifMatch: declaration.versioned ? ifMatchOf(c) : null,
   };

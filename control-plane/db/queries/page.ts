@@ -2,6 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { PgColumn } from "drizzle-orm/pg-core";
 import { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
+import { instant } from "../../../protocol/instant.ts";
 
 const keySchema = z.array(z.string().max(200)).min(1).max(2);
 
@@ -19,7 +20,7 @@ function decode(cursor: string): string[] {
 
 // A cursor comes from outside: what is not of the column's type must not reach Postgres.
 const castable: Record<string, z.ZodType> = {
-  date: z.iso.datetime(),
+  date: instant,
   string: z.string().regex(/^[^\0]*$/),
 };
 
