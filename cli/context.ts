@@ -28,7 +28,13 @@ export const credentialsFile = () =>
 function stored(): { url?: string; token?: string } {
   const file = credentialsFile();
   if (!existsSync(file)) return {};
-  return parse(credentialsSchema, JSON.parse(readFileSync(file, "utf8")), file);
+  try {
+    return parse(credentialsSchema, JSON.parse(readFileSync(file, "utf8")), file);
+  } catch (cause) {
+    throw new AppError("invalid-input", `cannot read ${file}: run "mirrorfleet login" again`, {
+      cause,
+    });
+  }
 }
 
 /** Makes a command's context of its options, the environment and what `login` stored. @throws AppError with the cure. */

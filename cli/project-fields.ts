@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import { parse as parseYaml } from "yaml";
 import { AppError } from "../protocol/errors.ts";
+import { readSecret } from "./read-secret.ts";
+import { fromYaml } from "./yaml.ts";
 
 /** Options that say something of a project. */
 export type Fields = {
@@ -9,6 +10,7 @@ export type Fields = {
   zone?: string;
   path?: string;
   description?: string;
+  loginUser?: string;
   set?: string[];
 };
 
@@ -20,12 +22,18 @@ function assignment(text: string): Record<string, unknown> {
   const at = text.indexOf("=");
   if (at < 1)
     throw new AppError("invalid-input", `--set "${text}" must be field=value: maxAttempts=5`);
+  // Arguments can be read by everybody on the machine, and stay in the shell's history.
+  if (text.startsWith("login") && /password/.test(text))
+    throw new AppError(
+      "invalid-input",
+      "a password must not stand in an argument: use --login-user, which asks for it or reads it from standard input",
+    );
   return text
     .slice(0, at)
     .split(".")
     .reduceRight<unknown>(
       (value, key) => ({ [key]: value }),
-      parseYaml(text.slice(at + 1)),
+      fromYaml(text.slice(at + 1), `--set ${text.slice(0, at)}`),
     ) as Record<string, unknown>;
 }
 
@@ -44,8 +52,15 @@ function merge(left: Record<string, unknown>, right: Record<string, unknown>) {
 }
 
 /** The fields that options name, as a body has them. @throws AppError `invalid-input`. */
-export function fieldsOf({ set = [], ...fields }: Fields): Record<string, unknown> {
-  return set.map(assignment).reduce(merge, { ...fields });
+export async function fieldsOf({
+  set = [],
+  loginUser,
+  ...fields
+}: Fields): Promise<Record<string, unknown>> {
+  const named = set.map(assignment).reduce(merge, { ...fields });
+  if (loginUser === undefined) return named;
+  const password = await readSecret(`Password of ${loginUser} at the upstream: `);
+  return merge(named, { login: { user: loginUser, password } });
 }
 
 /** Adds those options to a command. */
@@ -56,6 +71,10 @@ export const withFields = (command: Command) =>
     .option("--zone <zone>", "time zone of the schedule (default UTC)")
     .option("--path <path>", "below the mirror root (default: the name)")
     .option("--description <text>", "what people call it")
+    .option(
+      "--login-user <user>",
+      "login for the upstream; its password is asked for, or read from standard input",
+    )
     .option(
       "--set <field=value>",
       "any other field, value as YAML: rsync.bandwidthKiBps=2000",

@@ -25,7 +25,7 @@ function line(task: Task, nameWidth: number): string {
       ? `${size(progress.bytesPerSecond)}/s`
       : "";
   const state = task.state === "leased" ? "syncing" : task.state;
-  return `  ${task.host.padEnd(nameWidth)} ${bar} ${String(files).padStart(7)} files ${size(bytes).padStart(9)} ${rate.padStart(11)}  ${state}`;
+  return `  ${task.host.padEnd(nameWidth)} ${bar} ${state.padEnd(9)} ${String(files).padStart(7)} files ${size(bytes).padStart(9)} ${rate.padStart(11)}`;
 }
 
 /** Draws a run's hosts, over the lines drawn before on a terminal; elsewhere it prints them at each change of state. */
@@ -47,8 +47,10 @@ export function createRunScreen({
         : `  ${host.padEnd(nameWidth)} ${"░".repeat(width)} ${run.finishedAt ? "nothing to do" : "waits for the master"}`;
     });
     if (output.isTTY) {
+      // A line that wraps would be two, and the next drawing one too low.
+      const room = Math.max(20, output.columns - 1);
       output.write(
-        `${drawn > 0 ? `\u001b[${drawn}A` : ""}${lines.map((text) => `\u001b[2K${text}\n`).join("")}`,
+        `${drawn > 0 ? `\u001b[${drawn}A` : ""}${lines.map((text) => `\u001b[2K${text.slice(0, room)}\n`).join("")}`,
       );
       drawn = lines.length;
       return;

@@ -3,6 +3,8 @@ import type { Command } from "commander";
 import type { Settings, Status } from "../../protocol/settings.ts";
 import { action } from "../context.ts";
 import { listing, table, time } from "../format.ts";
+import { collect } from "../project-fields.ts";
+import { wholeNumberOr } from "../whole-number.ts";
 import { heldTable } from "./held.ts";
 
 const watchSeconds = 2;
@@ -31,6 +33,16 @@ function statusText(status: Status): string {
     status.behind.map(({ project, host, generations }) => [project, host, generations]),
   );
   return `${facts}${held}\n\n${behind}`;
+}
+
+/** "ftp.debian.org=2" as {"ftp.debian.org": 2}. */
+function limitsOf(words: string[]): Record<string, number | null> {
+  return Object.fromEntries(
+    words.map((word) => {
+      const [host = "", limit = ""] = word.split("=");
+      return [host, wholeNumberOr("none")(limit)];
+    }),
+  );
 }
 
 /** `status`, and the pause of everything. */
@@ -71,26 +83,33 @@ export function addFleet(program: Command): void {
   program
     .command("settings")
     .description("show or change how many pulls at a time go to one upstream host")
-    .option("--upstream-parallel <n>", '"none" is no limit')
+    .option("--upstream-parallel <n>", '"none" is no limit', wholeNumberOr("none"))
+    .option(
+      "--upstream-parallel-of <host=n>",
+      'of one upstream host; "none" takes its limit away; may be repeated',
+      collect,
+    )
     .action(
-      action<{ upstreamParallel?: string }>(async ({ client, print }, { options }) => {
-        const given = options.upstreamParallel;
-        const settings =
-          given === undefined
-            ? await client.getSettings()
-            : await client.patchSettings({
-                upstreamParallel: given === "none" ? null : Number(given),
-              });
-        print(settings, (value) =>
-          listing([
-            ["paused", pauseText(value)],
-            ["upstream parallel", value.upstreamParallel ?? "no limit"],
-            ...Object.entries(value.upstreamParallelOf).map(([host, limit]): [string, number] => [
-              `  ${host}`,
-              limit,
+      action<{ upstreamParallel?: number | null; upstreamParallelOf?: string[] }>(
+        async ({ client, print }, { options }) => {
+          const { upstreamParallel, upstreamParallelOf } = options;
+          const patch = {
+            ...(upstreamParallel !== undefined && { upstreamParallel }),
+            ...(upstreamParallelOf && { upstreamParallelOf: limitsOf(upstreamParallelOf) }),
+          };
+          const asks = Object.keys(patch).length === 0;
+          const settings = await (asks ? client.getSettings() : client.patchSettings(patch));
+          print(settings, (value) =>
+            listing([
+              ["paused", pauseText(value)],
+              ["upstream parallel", value.upstreamParallel ?? "no limit"],
+              ...Object.entries(value.upstreamParallelOf).map(([host, limit]): [string, number] => [
+                `  ${host}`,
+                limit,
+              ]),
             ]),
-          ]),
-        );
-      }),
+          );
+        },
+      ),
     );
 }

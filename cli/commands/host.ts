@@ -4,6 +4,7 @@ import type { Host, Role } from "../../protocol/host.ts";
 import { action, type CliCtx } from "../context.ts";
 import { ago, listing, table, time } from "../format.ts";
 import { collect } from "../project-fields.ts";
+import { wholeNumberOr } from "../whole-number.ts";
 
 const labelText = (labels: Host["labels"]) =>
   Object.entries(labels)
@@ -125,18 +126,24 @@ export function addHost(program: Command): void {
     .description("change a host's addresses or limits")
     .argument("<name>")
     .option("--address <address>", "may be repeated", collect)
-    .option("--parallel <n>", 'tasks at a time; "agent" is what its agent is set to')
-    .option("--serves <n>", 'FTP hosts that may pull from this master at a time; "all" is no limit')
+    .option(
+      "--parallel <n>",
+      'tasks at a time; "agent" is what its agent is set to',
+      wholeNumberOr("agent"),
+    )
+    .option(
+      "--serves <n>",
+      'FTP hosts that may pull from this master at a time; "all" is no limit',
+      wholeNumberOr("all"),
+    )
     .action(
-      action<{ address?: string[]; parallel?: string; serves?: string }>(
+      action<{ address?: string[]; parallel?: number | null; serves?: number | null }>(
         async ({ client, print }, { args: [name], options: { address, parallel, serves } }) =>
           print(
             await client.patchHost(name!, {
               ...(address && { addresses: address }),
-              ...(parallel !== undefined && {
-                parallel: parallel === "agent" ? null : Number(parallel),
-              }),
-              ...(serves !== undefined && { serves: serves === "all" ? null : Number(serves) }),
+              ...(parallel !== undefined && { parallel }),
+              ...(serves !== undefined && { serves }),
             }),
             hostText,
           ),

@@ -1,32 +1,13 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { text as readStream } from "node:stream/consumers";
-import { createInterface } from "node:readline/promises";
-import { Writable } from "node:stream";
 import type { Command } from "commander";
 import { createClient } from "../../protocol/client.ts";
 import { AppError } from "../../protocol/errors.ts";
 import { credentialsFile } from "../context.ts";
+import { readSecret } from "../read-secret.ts";
 
-/** Asks for a line that is not shown while it is typed. */
-async function askHidden(question: string): Promise<string> {
-  process.stderr.write(question);
-  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: process.stdin, output: silent, terminal: true });
-  try {
-    return await lines.question("");
-  } finally {
-    lines.close();
-    process.stderr.write("\n");
-  }
-}
-
-async function readToken(): Promise<string> {
-  const token =
-    process.env["MIRRORFLEET_TOKEN"] ??
-    (process.stdin.isTTY ? await askHidden("Operator token: ") : await readStream(process.stdin));
-  return token.trim();
-}
+const readToken = async () =>
+  process.env["MIRRORFLEET_TOKEN"]?.trim() ?? (await readSecret("Operator token: "));
 
 function checkedUrl(text: string): string {
   const url = URL.parse(text);

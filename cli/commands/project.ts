@@ -1,21 +1,22 @@
 import type { Command } from "commander";
-import { parse as parseYaml } from "yaml";
 import { action, type CliCtx } from "../context.ts";
 import { editText } from "../edit-text.ts";
 import { exitFailed } from "../exit-status.ts";
 import { followRun } from "../follow-run.ts";
 import { collect, type Fields, fieldsOf, withFields } from "../project-fields.ts";
+import { wholeNumber } from "../whole-number.ts";
 import { definitionOf, projectTable, projectText, stateOf } from "../project-text.ts";
-import { toYaml } from "../yaml.ts";
+import { fromYaml, toYaml } from "../yaml.ts";
 
 async function editProject({ client, print }: CliCtx, { name }: { name: string }) {
   const project = await client.getProject(name);
-  const before = toYaml(definitionOf(project));
-  const after = await editText({ text: before, name: `${name}.yaml` });
-  if (after === before) return process.stderr.write("nothing was changed\n");
-  // What was changed by somebody else meanwhile is not overwritten.
-  const changed = await client.replaceProject(name, parseYaml(after), project.version);
-  return print(changed, projectText);
+  const text = toYaml(definitionOf(project));
+  await editText({ text, name: `${name}.yaml` }, async (after) => {
+    if (after === text) return process.stderr.write("nothing was changed\n");
+    // What was changed by somebody else meanwhile is not overwritten.
+    const changed = await client.replaceProject(name, fromYaml(after, name), project.version);
+    return print(changed, projectText);
+  });
 }
 
 async function syncProject(
@@ -23,13 +24,11 @@ async function syncProject(
   {
     name,
     follow: follows = false,
-    approveDeletions,
-  }: { name: string; follow?: boolean; approveDeletions?: string },
+    approveDeletions = null,
+  }: { name: string; follow?: boolean; approveDeletions?: number | null },
 ) {
   const { client, print } = ctx;
-  const run = await client.syncProject(name, {
-    approveDeletions: approveDeletions === undefined ? null : Number(approveDeletions),
-  });
+  const run = await client.syncProject(name, { approveDeletions });
   if (!follows) return print(run, ({ id, state }) => `run ${id}: ${state}`);
   return follow(ctx, run);
 }
@@ -56,9 +55,10 @@ export function addProject(program: Command): void {
     .description("make a project")
     .argument("<name>")
     .action(
-      action<Fields>(async ({ client, print }, { args: [name], options }) =>
-        print(await client.createProject({ ...fieldsOf(options), name: name! }), projectText),
-      ),
+      action<Fields>(async ({ client, print }, { args: [name], options }) => {
+        const fields = await fieldsOf(options);
+        print(await client.createProject({ ...fields, name: name! }), projectText);
+      }),
     );
   project
     .command("list")
@@ -84,7 +84,7 @@ export function addProject(program: Command): void {
     .argument("<name>")
     .action(
       action<Fields>(async (ctx, { args: [name], options }) => {
-        const fields = fieldsOf(options);
+        const fields = await fieldsOf(options);
         if (Object.keys(fields).length === 0) await editProject(ctx, { name: name! });
         else ctx.print(await ctx.client.patchProject(name!, fields), projectText);
       }),
@@ -98,7 +98,7 @@ export function addProject(program: Command): void {
     .action(
       action<Fields>(async ({ client, print }, { args: [name, newName], options }) =>
         print(
-          await client.cloneProject(name!, { ...fieldsOf(options), name: newName! }),
+          await client.cloneProject(name!, { ...(await fieldsOf(options)), name: newName! }),
           projectText,
         ),
       ),
@@ -133,9 +133,9 @@ export function addProject(program: Command): void {
     .description("sync now")
     .argument("<name>")
     .option("-f, --follow", "show the progress until it has ended")
-    .option("--approve-deletions <n>", "let up to this many deletions go on each host")
+    .option("--approve-deletions <n>", "let up to this many deletions go on each host", wholeNumber)
     .action(
-      action<{ follow?: boolean; approveDeletions?: string }>(async (ctx, { args, options }) =>
+      action<{ follow?: boolean; approveDeletions?: number }>(async (ctx, { args, options }) =>
         syncProject(ctx, { name: args[0]!, ...options }),
       ),
     );

@@ -158,3 +158,51 @@ test("what may follow is completed: commands, and options once a dash is typed",
     expect((await run(["completion", shell], { env: {} })).stdout).toContain("mirrorfleet");
   expect((await run(["completion", "tcsh"], { env: {} })).status).toBe(2);
 });
+
+test("what is mistyped changes nothing and shows no insides: numbers, YAML, an edited text", async () => {
+  const { cli, controlPlane, directory } = await makeFleet();
+  const env = { MIRRORFLEET_URL: controlPlane.url, MIRRORFLEET_TOKEN: controlPlane.token };
+  ok(await cli("host", "invite", "master", "--role", "master", "--address", "192.0.2.1"));
+  ok(await cli("project", "add", "debian", "--upstream", "rsync://a.example/debian/"));
+  ok(await cli("settings", "--upstream-parallel", "2", "--upstream-parallel-of", "a.example=1"));
+  for (const args of [
+    ["settings", "--upstream-parallel", "many"],
+    ["host", "set", "master", "--parallel", "lots"],
+    ["project", "sync", "debian", "--approve-deletions", "all"],
+    ["logs", "x", "--attempt", "first"],
+  ])
+    expect([args, (await cli(...args)).status]).toEqual([args, 2]);
+  expect(JSON.parse(ok(await cli("settings", "--json")))).toMatchObject({
+    upstreamParallel: 2,
+    upstreamParallelOf: { "a.example": 1 },
+  });
+  const yaml = await cli("project", "edit", "debian", "--set", "rsync={");
+  expect(yaml.status).toBe(6);
+  expect(yaml.stderr).not.toContain("node_modules");
+  const editor = `sh -c 'echo "descriptoin: mine" >> $1' edit`;
+  const edited = await run(["project", "edit", "debian"], {
+    env: { ...env, EDITOR: editor, TMPDIR: directory },
+  });
+  expect(edited.status).toBe(6);
+  expect(edited.stderr).toContain('did you mean "description"');
+  const kept = /your text is kept in (\S+)/.exec(edited.stderr)?.[1];
+  expect(await readFile(kept!, "utf8")).toContain("descriptoin: mine");
+});
+
+test("an upstream's password comes from standard input and never stands in an argument", async () => {
+  const { cli, controlPlane } = await makeFleet();
+  const env = { MIRRORFLEET_URL: controlPlane.url, MIRRORFLEET_TOKEN: controlPlane.token };
+  ok(await cli("host", "invite", "master", "--role", "master", "--address", "192.0.2.1"));
+  const add = ["project", "add", "debian", "--upstream", "rsync://a.example/debian/"];
+  const argued = await cli(...add, "--set", "login.user=me", "--set", "login.password=hunter2");
+  expect(argued).toMatchObject({ status: 6, stdout: "" });
+  expect(argued.stderr).toContain("--login-user");
+  const made = await run([...add, "--login-user", "me"], { env, input: "hunter2\n" });
+  expect(made.status).toBe(0);
+  expect(made.stdout).not.toContain("hunter2");
+  expect(JSON.parse(ok(await cli("project", "show", "debian", "--json"))).login).toEqual({
+    user: "me",
+    host: "a.example",
+    passwordSet: true,
+  });
+});
