@@ -5,6 +5,7 @@ import type { FleetPlan, fleetFileSchema, PlannedChange } from "../../protocol/f
 import { type Project, type ProjectInput, projectReplaceSchema } from "../../protocol/project.ts";
 import type { Ctx } from "../context.ts";
 import { readAllProjects } from "../db/queries/projects.ts";
+import { lockPlacement } from "./placement.ts";
 import {
   createProject,
   definitionOf,
@@ -12,6 +13,18 @@ import {
   removeProject,
   replaceProject,
 } from "./projects.ts";
+
+type ProjectChange = { name: string; before: Project | null; after: Project | null };
+
+/** A master stays what it was at the project's creation: a file that names another must not seem to be followed. */
+function checkMaster({ input, stored }: { input: ProjectInput; stored: Project }, index: number) {
+  const master = stored.replicas.find(({ role }) => role === "master")?.host;
+  if (input.master === undefined || input.master === master) return;
+  const message = `cannot be changed: the master of project ${stored.name} is ${master}`;
+  throw new AppError("invalid-input", `master ${message}`, {
+    fields: [{ field: `projects.${index}.master`, message }],
+  });
+}
 
 /** A definition as it would be read back: defaults filled in, without what cannot be read. */
 function asRead(input: ProjectInput, stored: Project): Record<string, unknown> {
@@ -46,8 +59,9 @@ async function planOf(
 ): Promise<PlannedChange[]> {
   const byName = new Map(stored.map((project) => [project.name, project]));
   const wanted: PlannedChange[] = [];
-  for (const input of file.projects) {
+  for (const [index, input] of file.projects.entries()) {
     const project = byName.get(input.name);
+    if (project) checkMaster({ input, stored: project }, index);
     const changes = project ? await changesOf(ctx, { input, stored: project }) : [];
     const action = !project ? "create" : changes.length > 0 ? "update" : "keep";
     wanted.push({ action, project: input.name, changes });
@@ -63,20 +77,23 @@ async function planOf(
 async function carryOut(
   ctx: Ctx,
   { plan, file }: { plan: PlannedChange[]; file: z.output<typeof fleetFileSchema> },
-): Promise<void> {
+): Promise<ProjectChange[]> {
+  const done: ProjectChange[] = [];
   const byName = new Map(file.projects.map((input, index) => [input.name, { input, index }]));
   for (const { action, project: name } of plan) {
     if (action === "keep") continue;
     if (action === "remove") {
-      await removeProject(ctx, { name, ifMatch: null });
+      const before = await removeProject(ctx, { name, ifMatch: null });
+      done.push({ name, before, after: null });
       continue;
     }
     const { input, index } = byName.get(name)!;
     try {
-      if (action === "create") await createProject(ctx, { input });
+      if (action === "create")
+        done.push({ name, before: null, after: await createProject(ctx, { input }) });
       else {
         const { name: _name, master: _master, ...definition } = input;
-        await replaceProject(ctx, { name, ifMatch: null, definition });
+        done.push({ name, ...(await replaceProject(ctx, { name, ifMatch: null, definition })) });
       }
     } catch (cause) {
       if (!(cause instanceof AppError)) throw cause;
@@ -87,6 +104,7 @@ async function carryOut(
       throw new AppError(cause.code, `project ${name}: ${cause.message}`, { cause, fields });
     }
   }
+  return done;
 }
 
 /**
@@ -100,27 +118,28 @@ export async function applyFleet(
     dryRun,
     prune,
   }: { file: z.output<typeof fleetFileSchema>; dryRun: boolean; prune: boolean },
-): Promise<FleetPlan> {
+): Promise<{ plan: FleetPlan; changes: ProjectChange[] }> {
+  await lockPlacement(ctx);
   const plan = await planOf(ctx, { file, stored: await readAllProjects(ctx), prune });
   const undo = new Error("dry run");
-  await ctx.db
+  const changes = await ctx.db
     .transaction(async (tx) => {
-      await carryOut({ ...ctx, db: tx }, { plan, file });
+      const done = await carryOut({ ...ctx, db: tx }, { plan, file });
       if (dryRun) throw undo;
+      return done;
     })
     .catch((error: unknown) => {
       if (error !== undo) throw error;
+      return [];
     });
   const count = (action: PlannedChange["action"]) =>
     plan.filter((change) => change.action === action).length;
-  return {
-    applied: !dryRun,
-    summary: {
-      create: count("create"),
-      update: count("update"),
-      remove: count("remove"),
-      keep: count("keep"),
-    },
-    plan: plan.filter(({ action }) => action !== "keep"),
+  const summary = {
+    create: count("create"),
+    update: count("update"),
+    remove: count("remove"),
+    keep: count("keep"),
   };
+  const shown = plan.filter(({ action }) => action !== "keep");
+  return { plan: { applied: !dryRun, summary, plan: shown }, changes };
 }

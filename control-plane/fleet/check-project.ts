@@ -63,19 +63,23 @@ function checkLogin(input: ProjectInput): void {
 
 /**
  * Checks what a schema cannot: that every source can be pulled from, that the parts do not overlap,
- * that the schedule fires. Answers when it does first. @throws AppError `invalid-input` that names the field.
+ * that the schedule can be. @throws AppError `invalid-input` that names the field.
  */
-export function checkProject(input: ProjectInput): { nextRunAt: Date | null } {
+export function checkProject(input: ProjectInput): void {
   for (const [field, url] of urlsOf(input)) checkUrl(field, url);
   checkParts(input);
   checkLogin(input);
   checkZone(input.zone);
-  const { schedule, startsAt, endsAt, quiet, bandwidthWindows, zone } = input;
+  const { startsAt, endsAt, quiet, bandwidthWindows, zone } = input;
   if (startsAt !== null && endsAt !== null && Date.parse(startsAt) >= Date.parse(endsAt))
     throw invalid("endsAt", "must be later than startsAt");
   if (!endOfWindows({ windows: quiet, zone }, { at: new Date() }))
     throw invalid("quiet", "leaves no time of the day in which a run could start");
   endOfWindows({ windows: bandwidthWindows, zone }, { at: new Date() });
-  if (schedule === null) return { nextRunAt: null };
-  return { nextRunAt: firstRun({ ...input, schedule }, { after: new Date() }) };
+}
+
+/** When a project's schedule fires first; null where it has none. @throws AppError `invalid-input` where it never does. */
+export function firstTime(input: ProjectInput): Date | null {
+  const { schedule } = input;
+  return schedule === null ? null : firstRun({ ...input, schedule }, { after: new Date() });
 }

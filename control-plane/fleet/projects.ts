@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { and, eq, ne, sql } from "drizzle-orm";
 import type { z } from "zod";
 import { AppError, parse } from "../../protocol/errors.ts";
@@ -13,10 +14,13 @@ import { lockProject, type ProjectRow, readProject } from "../db/queries/project
 import { projects, replicas, tasks } from "../db/schema.ts";
 import { cancelWaiting } from "../dispatch/cancel.ts";
 import { triggerRun } from "../dispatch/start-run.ts";
-import { checkProject, firstHostOf, loginHostOf } from "./check-project.ts";
+import { checkProject, firstHostOf, firstTime, loginHostOf } from "./check-project.ts";
 import { chooseMaster, lockPlacement, placeReplicas } from "./placement.ts";
 
 type Definition = z.output<typeof projectReplaceSchema>;
+
+/** What decides when a project is due. */
+const scheduleKeys = ["schedule", "zone", "startsAt", "endsAt", "splaySeconds", "quiet"] as const;
 
 const invalid = (field: string, message: string) =>
   new AppError("invalid-input", `${field} ${message}`, { fields: [{ field, message }] });
@@ -80,11 +84,14 @@ async function columnsOf(
   { input, stored }: { input: ProjectInput; stored: ProjectRow | null },
 ) {
   const { login: _login, master: _master, path = input.name, ...fields } = input;
+  // A schedule that stays is not asked for its next time anew: what is due is not lost, what is over no error.
+  const stays = stored && scheduleKeys.every((key) => isDeepStrictEqual(input[key], stored[key]));
+  checkProject(input);
   return {
     ...fields,
     path,
     upstreamHost: firstHostOf(input),
-    ...checkProject(input),
+    nextRunAt: stays ? stored.nextRunAt : firstTime(input),
     ...(await loginColumns(ctx, { input, stored })),
   };
 }

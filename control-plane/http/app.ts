@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { secureHeaders } from "hono/secure-headers";
 import { AppError } from "../../protocol/errors.ts";
@@ -14,6 +14,7 @@ import { register } from "./register.ts";
 export function createApp(ctx: Ctx): Hono {
   const app = new Hono();
   app.use(secureHeaders());
+  app.use("/v1/*", forNobodyElse);
   app.use(failureLimit());
   app.use(
     bodyLimit({
@@ -24,19 +25,35 @@ export function createApp(ctx: Ctx): Hono {
     }),
   );
   app.onError((error, c) => problemAnswer(ctx, c, { error }));
-  app.notFound((c) => problemAnswer(ctx, c, { error: unknownRoute(c.req) }));
+  app.notFound((c) => {
+    const methods = methodsAt(c.req.path);
+    if (methods.length > 0) c.header("allow", methods.join(", "));
+    return problemAnswer(ctx, c, { error: unknownRoute(c.req, methods) });
+  });
   register(ctx, { app, operations });
   app.route("/", docsRoutes());
   return app;
 }
 
-function unknownRoute({ method, path }: { method: string; path: string }): AppError {
-  const methods = operations
+/** Answers may hold tokens and are data, never pages: no cache keeps them, no browser shows what is in them. */
+const forNobodyElse: MiddlewareHandler = async (c, next) => {
+  await next();
+  c.header("cache-control", "no-store");
+  c.header("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+};
+
+const methodsAt = (path: string) =>
+  operations
     .map(({ declaration }) => declaration)
     .filter((declaration) =>
       new RegExp(`^${declaration.path.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path),
     )
     .map((declaration) => declaration.method);
+
+function unknownRoute(
+  { method, path }: { method: string; path: string },
+  methods: string[],
+): AppError {
   return methods.length > 0
     ? new AppError("method-not-allowed", `${path} takes ${methods.join(", ")}, not ${method}`)
     : new AppError("not-found", `there is no ${method} ${path}`);

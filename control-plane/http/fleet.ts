@@ -30,8 +30,13 @@ export const fleetOperations: Operation[] = [
     },
     async (ctx, { query, body }) => {
       const { dryRun = false, prune = false } = query;
-      const plan = await applyFleet(ctx, { file: body, dryRun, prune });
-      return { answer: plan, after: plan, unaudited: dryRun || plan.plan.length === 0 };
+      const { plan, changes } = await applyFleet(ctx, { file: body, dryRun, prune });
+      const events = changes.map(({ name, before, after }) => ({
+        target: `/v1/projects/${name}`,
+        before,
+        after,
+      }));
+      return { answer: plan, events };
     },
   ),
 ];

@@ -6,7 +6,6 @@ import type { Ctx } from "../context.ts";
 import { claimAnswer, keepAnswer } from "../db/queries/idempotent-answers.ts";
 
 type Answer = { status: number; text: string; headers: Record<string, string> };
-type Done = { answer: Answer; afterCommit?: (() => Promise<Answer>) | undefined };
 
 function keyOf(c: Context): string | undefined {
   const key = c.req.header("idempotency-key");
@@ -36,18 +35,17 @@ export async function answerOnce(
   ctx: Ctx,
   c: Context,
   { actor }: { actor: Actor },
-  change: (inner: Ctx) => Promise<Done>,
+  change: (inner: Ctx) => Promise<Answer>,
 ): Promise<Answer> {
   const key = keyOf(c);
   const request = key === undefined ? undefined : await fingerprint(c);
-  const done = await ctx.db.transaction(async (tx): Promise<Done> => {
+  return ctx.db.transaction(async (tx): Promise<Answer> => {
     const inner = { ...ctx, db: tx };
     if (key === undefined || request === undefined) return change(inner);
     const kept = await claimAnswer(inner, { actor: actor.id, key, request });
-    if (kept) return { answer: { ...kept, headers: { "content-type": "application/json" } } };
-    const result = await change(inner);
-    await keepAnswer(inner, { actor: actor.id, key, ...result.answer });
-    return result;
+    if (kept) return kept;
+    const answer = await change(inner);
+    await keepAnswer(inner, { actor: actor.id, key, ...answer });
+    return answer;
   });
-  return done.afterCommit ? done.afterCommit() : done.answer;
 }

@@ -53,18 +53,21 @@ type Input<Params extends z.ZodType, Query extends z.ZodType, Body extends z.Zod
 export type Changed<Answer> = {
   answer: Answer;
   location?: string;
-  /** The request changed nothing (a dry run): no audit event is written. */
-  unaudited?: boolean;
   before?: unknown;
   after?: unknown;
-  /** Runs after the commit; what it answers replaces `answer`. */
-  afterCommit?: (outer: Ctx) => Promise<Answer>;
+  /** In place of one event on the request's own path: one for each thing that changed; none for a dry run. */
+  events?: { target: string; before: unknown; after: unknown }[];
 };
 
 /** A declaration with what it does. */
 export type Operation = { declaration: Declaration } & (
   | { kind: "read"; handle: (ctx: Ctx, input: any) => Promise<unknown> }
-  | { kind: "change"; handle: (ctx: Ctx, input: any) => Promise<Changed<unknown>> }
+  | {
+      kind: "change";
+      handle: (ctx: Ctx, input: any) => Promise<Changed<unknown>>;
+      /** After the commit, also of a request that was sent again: what it answers replaces the answer. */
+      finish?: ((ctx: Ctx, input: any) => Promise<unknown>) | undefined;
+    }
   | { kind: "raw"; handle: (ctx: Ctx, c: Context<any>, input: any) => Promise<Response> }
 );
 
@@ -92,8 +95,12 @@ export function change<
 >(
   declaration: Declaration<Params, Query, Body, Answer>,
   handle: (ctx: Ctx, input: Input<Params, Query, Body>) => Promise<Changed<AnswerOf<Answer>>>,
+  finish?: (
+    ctx: Ctx,
+    input: { query: z.output<Query>; answer: AnswerOf<Answer>; signal: AbortSignal },
+  ) => Promise<AnswerOf<Answer>>,
 ): Operation {
-  return { declaration, kind: "change", handle };
+  return { declaration, kind: "change", handle, finish };
 }
 
 /** An operation that makes its own response. */

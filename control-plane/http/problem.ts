@@ -39,5 +39,6 @@ export function problemAnswer(
   return c.body(JSON.stringify(problem), status, {
     "content-type": "application/problem+json",
     ...(code === "unavailable" && { "retry-after": "1" }),
+    ...(status === 401 && { "www-authenticate": 'Bearer realm="mirrorfleet"' }),
   });
 }

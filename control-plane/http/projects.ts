@@ -8,7 +8,6 @@ import {
   projectsQuerySchema,
 } from "../../protocol/project.ts";
 import { runDetailSchema, syncQuerySchema, syncSchema } from "../../protocol/run.ts";
-import type { Ctx } from "../context.ts";
 import { readProject, readProjects } from "../db/queries/projects.ts";
 import { readRun } from "../db/queries/runs.ts";
 import { triggerRun } from "../dispatch/start-run.ts";
@@ -173,7 +172,7 @@ export const projectOperations: Operation[] = [
       errors: ["not-found", "conflict"],
       example: {},
     },
-    async (ctx: Ctx, { params, query, body, actor }) => {
+    async (ctx, { params, body, actor }) => {
       const trigger = projectOfScope(actor.scope) === null ? "manual" : "push";
       // The guard is for people of the mirror to lift, not for those who push to it.
       if (trigger === "push" && body.approveDeletions !== null)
@@ -191,9 +190,10 @@ export const projectOperations: Operation[] = [
         answer: run,
         location: `/v1/runs/${id}`,
         after: { run: id, ...body },
-        ...(query.wait && { afterCommit: (outer: Ctx) => waitForRun(outer, { id }) }),
       };
     },
+    async (ctx, { query, answer, signal }) =>
+      query.wait ? waitForRun(ctx, { id: answer.id, signal }) : answer,
   ),
   change(
     {

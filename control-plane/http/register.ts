@@ -73,34 +73,35 @@ function jsonAnswer({
   };
 }
 
-/** Runs a change, its audit event and its kept answer in one transaction. */
-async function runChange(
+type ChangeOperation = Extract<Operation, { kind: "change" }>;
+
+async function audit(
   ctx: Ctx,
-  c: Context,
   {
-    declaration,
-    handle,
-  }: { declaration: Declaration; handle: (ctx: Ctx, input: unknown) => Promise<Changed<unknown>> },
-) {
+    actor,
+    id,
+    path,
+    changed,
+  }: { actor: Actor; id: string; path: string; changed: Changed<unknown> },
+): Promise<void> {
+  const { before = null, after = null } = changed;
+  for (const event of changed.events ?? [{ target: path, before, after }])
+    await insertAuditEvent(ctx, { actor: actor.name, action: id, ...event });
+}
+
+/** Runs a change, its audit events and its kept answer in one transaction. */
+async function runChange(ctx: Ctx, c: Context, { declaration, handle, finish }: ChangeOperation) {
   const input = await inputOf(declaration, c);
-  return answerOnce(ctx, c, { actor: input.actor }, async (inner) => {
+  const { actor, query } = input;
+  const done = await answerOnce(ctx, c, { actor }, async (inner) => {
     const changed = await handle(inner, input);
-    if (!changed.unaudited) {
-      await insertAuditEvent(inner, {
-        actor: input.actor.name,
-        action: declaration.id,
-        target: c.req.path,
-        before: changed.before ?? null,
-        after: changed.after ?? null,
-      });
-    }
-    return {
-      answer: jsonAnswer({ declaration, answer: changed.answer, location: changed.location }),
-      afterCommit:
-        changed.afterCommit &&
-        (async () => jsonAnswer({ declaration, answer: await changed.afterCommit!(ctx) })),
-    };
+    await audit(inner, { actor, id: declaration.id, path: c.req.path, changed });
+    return jsonAnswer({ declaration, answer: changed.answer, location: changed.location });
   });
+  if (!finish) return done;
+  const { signal } = c.req.raw;
+  const answer = await finish(ctx, { query, answer: JSON.parse(done.text), signal });
+  return { ...done, text: JSON.stringify(answer) };
 }
 
 /** Puts operations into the router, each behind the guard that its declaration names. */
@@ -119,7 +120,7 @@ export function register(
               declaration,
               answer: await operation.handle(ctx, await inputOf(declaration, c)),
             })
-          : await runChange(ctx, c, { declaration, handle: operation.handle });
+          : await runChange(ctx, c, operation);
       return c.body(text, status as 200, headers);
     });
   }

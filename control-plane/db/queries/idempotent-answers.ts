@@ -1,13 +1,22 @@
 import { and, eq, lt, sql } from "drizzle-orm";
+import { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
+import { decryptAtRest, encryptAtRest } from "../../auth/at-rest.ts";
 import type { Ctx } from "../../context.ts";
 import { idempotentAnswers } from "../schema.ts";
 
+const keptSchema = z.object({ text: z.string(), headers: z.record(z.string(), z.string()) });
+type KeptAnswer = { status: number; text: string; headers: Record<string, string> };
+type Place = { actor: string; key: string };
+
+// An answer may hold a token that is shown once and stored nowhere else but as a hash.
+const owner = ({ actor, key }: Place) => `answer ${actor} ${key}`;
+
 /** Claims a key for this transaction; answers what was kept under it before. @throws AppError `conflict`. */
 export async function claimAnswer(
-  { db }: Pick<Ctx, "db">,
+  { db, secrets }: Pick<Ctx, "db" | "secrets">,
   { actor, key, request }: { actor: string; key: string; request: Buffer },
-): Promise<{ status: number; text: string } | undefined> {
+): Promise<KeptAnswer | undefined> {
   // A second request with the key waits here until the first has committed or failed.
   const [claimed] = await db
     .insert(idempotentAnswers)
@@ -21,17 +30,21 @@ export async function claimAnswer(
     .where(and(eq(idempotentAnswers.actor, actor), eq(idempotentAnswers.key, key)));
   if (!kept?.request.equals(request))
     throw new AppError("conflict", "this Idempotency-Key came with another request before");
-  return { status: kept.status, text: kept.body };
+  const encrypted = kept.body;
+  const body = await decryptAtRest(secrets, { encrypted, owner: owner({ actor, key }) });
+  return { status: kept.status, ...keptSchema.parse(JSON.parse(body)) };
 }
 
-/** Keeps the answer to a claimed key. */
+/** Keeps the answer to a claimed key, encrypted. */
 export async function keepAnswer(
-  { db }: Pick<Ctx, "db">,
-  { actor, key, status, text }: { actor: string; key: string; status: number; text: string },
+  { db, secrets }: Pick<Ctx, "db" | "secrets">,
+  { actor, key, status, text, headers }: Place & KeptAnswer,
 ): Promise<void> {
+  const secret = JSON.stringify({ text, headers });
+  const body = await encryptAtRest(secrets, { secret, owner: owner({ actor, key }) });
   await db
     .update(idempotentAnswers)
-    .set({ status, body: text })
+    .set({ status, body })
     .where(and(eq(idempotentAnswers.actor, actor), eq(idempotentAnswers.key, key)));
 }
 

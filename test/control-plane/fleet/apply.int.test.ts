@@ -112,3 +112,34 @@ test.each([
   expect(answer.body.detail.length).toBeLessThan(5000);
   expect(await names()).toEqual([]);
 });
+
+test("each project that a file changes has an audit event of its own, with what was before and after", async () => {
+  await createProject(fleet.current, { name: "gone", path: "gone" });
+  await createProject(fleet.current, {
+    name: "kept",
+    path: "kept",
+    upstream: "rsync://a.example/k",
+  });
+  await apply(
+    'projects: [{name: kept, upstream: "rsync://a.example/k", description: new}, {name: made}]',
+    "?prune=1",
+  );
+  const { items } = (await fleet.current.operate("GET", "/v1/audit-events?action=applyFleet")).body;
+  const seen = Object.fromEntries(items.map((event: any) => [event.target, event]));
+  expect(Object.keys(seen)).toHaveLength(3);
+  expect(seen["/v1/projects/gone"]).toMatchObject({ before: { name: "gone" }, after: null });
+  expect(seen["/v1/projects/made"]).toMatchObject({ before: null, after: { name: "made" } });
+  expect(seen["/v1/projects/kept"]).toMatchObject({
+    before: { description: "" },
+    after: { description: "new" },
+  });
+});
+
+test("a file that names another master than a project has is refused, not half followed", async () => {
+  await createProject(fleet.current);
+  const text = 'projects: [{name: debian, master: other, upstream: "rsync://a.example/k"}]';
+  expect(await apply(text)).toMatchObject({
+    status: 422,
+    body: { errors: [{ field: "projects.0.master" }] },
+  });
+});

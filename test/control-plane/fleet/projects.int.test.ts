@@ -203,3 +203,17 @@ test.each([
   expect(answer.status).toBe(422);
   expect(answer.body.errors.map((error: any) => error.field)).toContain(field);
 });
+
+test("a change of something else neither loses an occurrence that is due nor asks whether a schedule is over", async () => {
+  const { ctx, operate } = fleet.current;
+  await createProject(fleet.current, { schedule: "0 4 * * *", endsAt: "2999-01-01T00:00:00Z" });
+  await ctx.db.execute(sql`update projects set next_run_at = now() - interval '1 hour'`);
+  const due = (await operate("GET", path)).body.nextRunAt;
+  const changed = await operate("PATCH", path, { description: "new" });
+  expect(changed).toMatchObject({ status: 200, body: { nextRunAt: due } });
+  await ctx.db.execute(
+    sql`update projects set ends_at = '2020-01-01T00:00:00Z', next_run_at = null`,
+  );
+  expect((await operate("PATCH", path, { description: "newer" })).status).toBe(200);
+  expect((await operate("PATCH", path, { schedule: "0 5 * * *" })).status).toBe(422);
+});

@@ -1,3 +1,4 @@
+import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { removeOldAnswers } from "../../../control-plane/db/queries/idempotent-answers.ts";
 import { createProject, trigger, useFleet } from "../../helpers/fleet.ts";
@@ -71,4 +72,43 @@ test("lists come in pages that together hold everything once", async () => {
     (await operate("GET", `/v1/runs?cursor=${Buffer.from('["a","b"]').toString("base64url")}`))
       .status,
   ).toBe(422);
+});
+
+async function send(path: string, key: string, body: unknown) {
+  const response = await fleet.current.app.request(path, {
+    method: "POST",
+    headers: { authorization: `Bearer ${fleet.current.admin}`, "idempotency-key": key },
+    body: JSON.stringify(body),
+  });
+  const { status, headers } = response;
+  return { status, headers: Object.fromEntries(headers), body: (await response.json()) as any };
+}
+
+test("an answer that is given again is the same to its headers, and a token in it lies nowhere in the clear", async () => {
+  const project = { name: "a", upstream: "rsync://a.example/a" };
+  const made = await send("/v1/projects", "key-1", project);
+  expect(made.headers).toMatchObject({ location: "/v1/projects/a", etag: '"1"' });
+  expect(await send("/v1/projects", "key-1", project)).toEqual(made);
+  const { body } = await send("/v1/tokens", "key-2", { name: "x", scope: "viewer" });
+  const again = await send("/v1/tokens", "key-2", { name: "x", scope: "viewer" });
+  expect(again.body.token).toBe(body.token);
+  const rows = await fleet.current.ctx.db.execute(sql`select body from idempotent_answers`);
+  expect(rows).toHaveLength(2);
+  expect(JSON.stringify(rows)).not.toContain(body.token);
+});
+
+test("who sends a push again waits for its run again", async () => {
+  await createProject(fleet.current);
+  const path = "/v1/projects/debian/sync";
+  const [waited] = await Promise.all([
+    send(`${path}?wait=1`, "key-3", {}),
+    (async () => {
+      for (;;) {
+        const { items } = (await fleet.current.operate("GET", "/v1/runs?state=running")).body;
+        if (items[0]) return fleet.current.operate("POST", `/v1/runs/${items[0].id}/cancel`);
+      }
+    })(),
+  ]);
+  expect(waited.body.state).toBe("cancelled");
+  expect((await send(`${path}?wait=1`, "key-3", {})).body).toEqual(waited.body);
 });
