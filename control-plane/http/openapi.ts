@@ -1,5 +1,10 @@
 import { z } from "zod";
-import { type ErrorCode, problemSchema, statusByCode } from "../../protocol/errors.ts";
+import {
+  type ErrorCode,
+  type FieldError,
+  problemSchema,
+  statusByCode,
+} from "../../protocol/errors.ts";
 import type { Declaration, Operation } from "./operation.ts";
 
 type Schema = Record<string, unknown>;
@@ -69,8 +74,9 @@ export function errorsOf({ declaration, kind }: Operation): ErrorCode[] {
   if (params) codes.push("not-found");
   if (body) codes.push("malformed-body", "body-too-large");
   if (access !== "public") codes.push("not-authenticated");
-  if (credentialOf[access] === "operatorToken" && access !== "viewer") codes.push("forbidden");
-  if (access === "viewer" || access === "task") codes.push("forbidden");
+  // An operator's credential may come from an issuer that does not answer.
+  if (credentialOf[access] === "operatorToken") codes.push("forbidden", "unavailable");
+  if (access === "task") codes.push("forbidden");
   if (access === "agent") codes.push("clock-skew", "agent-revoked");
   if (versioned && ["PUT", "PATCH", "DELETE"].includes(method)) codes.push("precondition-failed");
   // A kept answer may belong to another request.
@@ -79,6 +85,41 @@ export function errorsOf({ declaration, kind }: Operation): ErrorCode[] {
     codes.push("too-many-requests");
   return [...new Set(codes), "internal"];
 }
+
+/** What each error says, by an example. */
+const exampleOf: Record<ErrorCode, { detail: string; errors?: FieldError[] }> = {
+  "invalid-input": {
+    detail: 'the body is not valid: schedul: is not a known field: did you mean "schedule"?',
+    errors: [{ field: "schedul", message: 'is not a known field: did you mean "schedule"?' }],
+  },
+  "malformed-body": { detail: "the body is not JSON: Unexpected end of JSON input" },
+  "body-too-large": { detail: "the body is larger than 1048576 bytes" },
+  "not-authenticated": { detail: "the operator token is unknown or revoked" },
+  "clock-skew": {
+    detail:
+      "the clock of host ftp-nyc differs from the control plane's by more than 60 seconds: check NTP on both",
+  },
+  "agent-revoked": {
+    detail: "host ftp-nyc was revoked; an administrator can invite it again",
+  },
+  forbidden: { detail: 'needs an operator token of scope "admin"; this one is "viewer"' },
+  "enrolment-token-invalid": {
+    detail: "the enrolment token is unknown, used or expired: an administrator can make a new one",
+  },
+  "not-found": { detail: "there is no such project" },
+  "precondition-failed": {
+    detail: "the project has changed: it is at version 4, not 3; read it again",
+  },
+  "method-not-allowed": { detail: "/v1/projects takes GET, POST, not DELETE" },
+  conflict: { detail: 'there is a project "debian" already' },
+  "stale-attempt": { detail: "attempt 1 of this task holds no lease: end it" },
+  "order-refused": { detail: "the agent's policy does not allow the order's source" },
+  "too-many-requests": {
+    detail: "too many failed authentications from this address: try again in 40 seconds",
+  },
+  internal: { detail: "internal error" },
+  unavailable: { detail: "the OpenID Connect issuer cannot be asked" },
+};
 
 function errorAnswers(operation: Operation) {
   const byStatus = Map.groupBy(errorsOf(operation), (code) => statusByCode[code]);
@@ -99,7 +140,7 @@ function errorAnswers(operation: Operation) {
                     title: code.replaceAll("-", " "),
                     status,
                     code,
-                    detail: "what was wrong, and the cure",
+                    ...exampleOf[code],
                   },
                 },
               ]),
@@ -136,7 +177,7 @@ const scopeText = (access: Declaration["access"]) =>
 
 function operationObject(operation: Operation) {
   const { declaration } = operation;
-  const { id, tag, summary, access, body, example, yaml } = declaration;
+  const { id, tag, summary, access, body, example, yaml, rawBody } = declaration;
   const credential = credentialOf[access];
   const schema = body && jsonSchema(body, "input");
   return {
@@ -155,6 +196,12 @@ function operationObject(operation: Operation) {
             "application/yaml": { schema, ...(example !== undefined && { example }) },
           }),
         },
+      },
+    }),
+    ...(rawBody !== undefined && {
+      requestBody: {
+        required: true,
+        content: { [rawBody]: { schema: { type: "string", format: "binary" } } },
       },
     }),
     responses: { ...answerOf(declaration), ...errorAnswers(operation) },

@@ -26,6 +26,8 @@ export type Declaration<
   params?: Params;
   query?: Query;
   body?: Body;
+  /** Content type of a body that is not JSON, and which the operation reads itself. */
+  rawBody?: string;
   /** The body may also be YAML. */
   yaml?: boolean;
   /** Body of the answer; a string is the content type of one that is not JSON. */

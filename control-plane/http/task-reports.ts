@@ -48,6 +48,7 @@ export const taskReportOperations: Operation[] = [
           description: "Where the piece begins, in bytes",
         }),
       }),
+      rawBody: "application/octet-stream",
       answer: z.object({ nextOffset: z.int() }),
       errors: ["not-found", "body-too-large"],
     },
