@@ -132,7 +132,8 @@ export const projects = pgTable(
     endsAt: text("ends_at"),
     splaySeconds: integer("splay_seconds").notNull().default(0),
     quiet: jsonb("quiet").$type<TimeWindow[]>().notNull().default([]),
-    misfire: text("misfire").$type<"latest" | "skip">().notNull(),
+    misfire: text("misfire").$type<"latest" | "skip" | "all">().notNull(),
+    misfireWindowSeconds: integer("misfire_window_seconds").notNull().default(86_400),
     overlap: text("overlap").$type<"skip" | "queue-one">().notNull(),
     path: text("path").notNull().unique(),
     /** FTP hosts that carry it, by name; null: by labels; both null: all. */
