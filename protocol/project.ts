@@ -4,8 +4,8 @@ import { pageQuery, queryFlag } from "./paging.ts";
 import { rsyncOptionsSchema } from "./rsync.ts";
 import { scheduleFields, timeWindowSchema } from "./schedule.ts";
 
-/** Times that were missed while nobody looked: run the latest of them, or none. */
-const misfirePolicies = ["latest", "skip"] as const;
+/** Times that were missed while nobody looked: run the latest of them, none, or each of a window. */
+const misfirePolicies = ["latest", "skip", "all"] as const;
 /** A time that falls due during a run: leave it out, or let one wait. */
 const overlapPolicies = ["skip", "queue-one"] as const;
 
@@ -89,7 +89,16 @@ const projectFields = {
     .meta({ description: "As often the tree is scanned all the same" }),
   login: loginSchema.nullable().default(null),
   ...scheduleFields,
-  misfire: z.enum(misfirePolicies).default("latest"),
+  misfire: z.enum(misfirePolicies).default("latest").meta({
+    description:
+      "What becomes of occurrences that were missed: the latest is run, none is (`skip`), or each of `misfireWindowSeconds`, one after the other (`all`)",
+  }),
+  misfireWindowSeconds: z
+    .int()
+    .min(60)
+    .max(30 * 86_400)
+    .default(86_400)
+    .meta({ description: "With misfire `all`: what was missed longer ago is left out" }),
   overlap: z.enum(overlapPolicies).default("skip"),
   path: relativePath
     .optional()

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { projects } from "../../../control-plane/db/schema.ts";
 import { materialiseDue } from "../../../control-plane/schedule/materialise.ts";
-import { createProject, listRuns, type TestFleet, useFleet } from "../../helpers/fleet.ts";
+import { createProject, listRuns, type TestFleet, useFleet, work } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();
 
@@ -68,4 +68,31 @@ test("with misfire skip, a missed occurrence is skipped, and says why", async ()
   expect(await listRuns(fleet.current)).toMatchObject([
     { state: "skipped", reason: expect.stringContaining("misfire") },
   ]);
+});
+
+test("with misfire all, each missed occurrence of the window runs, one after the other, and none twice", async () => {
+  const { ctx, master } = fleet.current;
+  await createProject(fleet.current, {
+    schedule: "*/10 * * * *",
+    misfire: "all",
+    misfireWindowSeconds: 3000,
+  });
+  await ctx.db.execute(
+    sql`update projects set next_run_at = date_trunc('hour', now()) - interval '10 hours'`,
+  );
+  const seen: string[] = [];
+  for (let rounds = 0; rounds < 20; rounds++) {
+    await materialiseDue(ctx);
+    const running = (await listRuns(fleet.current)).find(({ state }: any) => state === "running");
+    if (!running) break;
+    expect(await materialiseDue(ctx)).toBe(0);
+    seen.push(running.scheduledFor);
+    await work(fleet.current, { agent: master, result: { changes: 0 } });
+  }
+  const oldest = Date.now() - 3_000_000;
+  expect(seen).toEqual(seen.toSorted());
+  expect(new Set(seen).size).toBe(seen.length);
+  expect([4, 5]).toContain(seen.filter((time) => Date.parse(time) < Date.now() - 60_000).length);
+  for (const time of seen) expect(Date.parse(time)).toBeGreaterThan(oldest - 60_000);
+  expect((await listRuns(fleet.current)).every(({ state }: any) => state !== "skipped")).toBe(true);
 });

@@ -1,0 +1,1 @@
+ALTER TABLE "projects" ADD COLUMN "misfire_window_seconds" integer DEFAULT 86400 NOT NULL;
