@@ -19,6 +19,7 @@ import { reclaimExpired } from "./dispatch/reclaim.ts";
 import { startWake } from "./dispatch/wake.ts";
 import { createApp } from "./http/app.ts";
 import { repeat } from "./repeat.ts";
+import { removeOld } from "./retention.ts";
 import { materialiseDue } from "./schedule/materialise.ts";
 
 export type RunningServer = {
@@ -136,6 +137,20 @@ async function start({
       everySeconds: 3600,
       action: () => removeOldAnswers(ctx),
     }),
+  );
+  const stopping = new AbortController();
+  closers.push(
+    repeat({
+      log,
+      name: "retention",
+      everySeconds: 600,
+      afterSeconds: 60,
+      action: async () => {
+        const removed = await removeOld(ctx, { seconds: 60, signal: stopping.signal });
+        if (Object.values(removed).some(Boolean)) log.info(removed, "removed what is old");
+      },
+    }),
+    async () => stopping.abort(),
   );
   const { server, url } = await listen({ app: createApp(ctx), config });
   closers.push(async () => {

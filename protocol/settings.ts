@@ -4,6 +4,15 @@ import { networkHost } from "./names.ts";
 import { pageQuery } from "./paging.ts";
 import { runStates } from "./states.ts";
 
+const keepDays = (what: string) =>
+  z
+    .int()
+    .min(1)
+    .max(36_500)
+    .nullable()
+    .optional()
+    .meta({ description: `Days for which ${what}; null: for ever` });
+
 /** Body of `PATCH /v1/settings`. */
 export const settingsPatchSchema = z.strictObject({
   upstreamParallel: z
@@ -17,11 +26,19 @@ export const settingsPatchSchema = z.strictObject({
     description:
       "Limits of single upstream hosts, merged into those there are; null takes one away",
   }),
+  keepRunsDays: keepDays(
+    "runs that have ended are kept, with their tasks and results; what shows the present state of a project or a replica always is",
+  ),
+  keepLogsDays: keepDays("logs of tasks that have ended are kept"),
+  keepAuditDays: keepDays("audit events are kept"),
 });
 
 export const settingsSchema = z.object({
   upstreamParallel: z.int().nullable(),
   upstreamParallelOf: z.record(z.string(), z.int()),
+  keepRunsDays: z.int().nullable(),
+  keepLogsDays: z.int().nullable(),
+  keepAuditDays: z.int().nullable(),
   paused: z
     .object({ at: z.iso.datetime(), reason: z.string() })
     .nullable()

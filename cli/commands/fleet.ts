@@ -80,36 +80,59 @@ export function addFleet(program: Command): void {
         print(await client.resumeFleet(), (settings) => `paused: ${pauseText(settings)}`),
       ),
     );
+  addSettings(program);
+}
+
+type SettingsOptions = Partial<
+  Record<"upstreamParallel" | "keepRuns" | "keepLogs" | "keepAudit", number | null>
+> & { upstreamParallelOf?: string[] };
+
+const days = (value: number | null) => (value === null ? "for ever" : `${value} days`);
+
+const settingsText = (settings: Settings) =>
+  listing([
+    ["paused", pauseText(settings)],
+    ["upstream parallel", settings.upstreamParallel ?? "no limit"],
+    ...Object.entries(settings.upstreamParallelOf).map(([host, limit]): [string, number] => [
+      `  ${host}`,
+      limit,
+    ]),
+    ["keep runs", days(settings.keepRunsDays)],
+    ["keep logs", days(settings.keepLogsDays)],
+    ["keep audit events", days(settings.keepAuditDays)],
+  ]);
+
+function addSettings(program: Command): void {
   program
     .command("settings")
-    .description("show or change how many pulls at a time go to one upstream host")
+    .description(
+      "show or change how many pulls at a time go to one upstream host, and what is kept",
+    )
     .option("--upstream-parallel <n>", '"none" is no limit', wholeNumberOr("none"))
     .option(
       "--upstream-parallel-of <host=n>",
       'of one upstream host; "none" takes its limit away; may be repeated',
       collect,
     )
+    .option(
+      "--keep-runs <days>",
+      'runs that have ended, with their tasks; "forever" is no limit',
+      wholeNumberOr("forever"),
+    )
+    .option("--keep-logs <days>", "logs of tasks that have ended", wholeNumberOr("forever"))
+    .option("--keep-audit <days>", "audit events", wholeNumberOr("forever"))
     .action(
-      action<{ upstreamParallel?: number | null; upstreamParallelOf?: string[] }>(
-        async ({ client, print }, { options }) => {
-          const { upstreamParallel, upstreamParallelOf } = options;
-          const patch = {
-            ...(upstreamParallel !== undefined && { upstreamParallel }),
-            ...(upstreamParallelOf && { upstreamParallelOf: limitsOf(upstreamParallelOf) }),
-          };
-          const asks = Object.keys(patch).length === 0;
-          const settings = await (asks ? client.getSettings() : client.patchSettings(patch));
-          print(settings, (value) =>
-            listing([
-              ["paused", pauseText(value)],
-              ["upstream parallel", value.upstreamParallel ?? "no limit"],
-              ...Object.entries(value.upstreamParallelOf).map(([host, limit]): [string, number] => [
-                `  ${host}`,
-                limit,
-              ]),
-            ]),
-          );
-        },
-      ),
+      action<SettingsOptions>(async ({ client, print }, { options }) => {
+        const { upstreamParallel, upstreamParallelOf, keepRuns, keepLogs, keepAudit } = options;
+        const change = {
+          upstreamParallel,
+          upstreamParallelOf: upstreamParallelOf && limitsOf(upstreamParallelOf),
+          keepRunsDays: keepRuns,
+          keepLogsDays: keepLogs,
+          keepAuditDays: keepAudit,
+        };
+        const changes = Object.values(change).some((value) => value !== undefined);
+        print(await (changes ? client.patchSettings(change) : client.getSettings()), settingsText);
+      }),
     );
 }

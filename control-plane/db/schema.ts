@@ -45,6 +45,10 @@ export const fleet = pgTable(
       .$type<Record<string, number>>()
       .notNull()
       .default({}),
+    /** Days for which what has ended is kept; null: for ever. */
+    keepRunsDays: integer("keep_runs_days").default(90),
+    keepLogsDays: integer("keep_logs_days").default(30),
+    keepAuditDays: integer("keep_audit_days").default(730),
     createdAt: createdAt(),
   },
   (table) => [check("fleet_single", sql`${table.single}`)],
@@ -239,6 +243,10 @@ export const runs = pgTable(
     uniqueIndex("runs_one_queued")
       .on(table.projectId)
       .where(sql`${table.state} = 'queued'`),
+    // What is under way is found without a look at what has ended.
+    index("runs_active")
+      .on(table.projectId)
+      .where(sql`${table.state} in ('queued', 'running', 'distributing')`),
     index("runs_latest").on(table.createdAt),
     index("runs_of_project").on(table.projectId, table.createdAt),
   ],
@@ -281,13 +289,19 @@ export const tasks = pgTable(
     index("tasks_waiting")
       .on(table.hostId, table.notBefore)
       .where(sql`${table.state} = 'queued'`),
+    // Not on the lease's end: a heartbeat changes no column of an index, and so writes none.
     index("tasks_leased")
-      .on(table.leaseUntil)
+      .on(table.hostId, table.projectId)
       .where(sql`${table.state} = 'leased'`),
+    index("tasks_active")
+      .on(table.projectId, table.hostId)
+      .where(sql`${table.state} in ('queued', 'leased')`),
     index("tasks_of_project").on(table.projectId, table.queuedAt),
     index("tasks_of_host").on(table.hostId, table.queuedAt),
     index("tasks_latest").on(table.queuedAt),
-    index("tasks_of_poll").on(table.pollId),
+    index("tasks_of_poll")
+      .on(table.pollId)
+      .where(sql`${table.pollId} is not null`),
     index("tasks_held")
       .on(table.projectId, table.hostId)
       .where(
@@ -322,8 +336,12 @@ export const logChunks = pgTable(
     /** Byte offset of the chunk in the attempt's log. */
     position: bigint("position", { mode: "number" }).notNull(),
     bytes: bytea("bytes").notNull(),
+    createdAt: createdAt(),
   },
-  (table) => [primaryKey({ columns: [table.taskId, table.attempt, table.position] })],
+  (table) => [
+    primaryKey({ columns: [table.taskId, table.attempt, table.position] }),
+    index("log_chunks_oldest").on(table.createdAt),
+  ],
 );
 
 /** Every change that an operator made, without secrets. */

@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, isNull, lte, or, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, isNull, lte, or, sql } from "drizzle-orm";
 import type { Carry } from "../../protocol/order.ts";
 import type { ChangeList } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
@@ -113,22 +113,26 @@ export async function carryOf(
 
 /** Did the master pull while this attempt ran? Then its tree was between two generations. */
 async function masterPulledMeanwhile(
-  { db, now }: Pick<Ctx, "db" | "now">,
+  { db }: Pick<Ctx, "db">,
   { task }: { task: typeof tasks.$inferSelect },
 ): Promise<boolean> {
   const [own] = await db
     .select({ startedAt: attempts.startedAt })
     .from(attempts)
     .where(and(eq(attempts.taskId, task.id), eq(attempts.attempt, task.attempt)));
+  // Pulls of a project come one after another: where the latest had ended before, all had.
+  const latest = db
+    .select({ id: tasks.id })
+    .from(tasks)
+    .where(and(eq(tasks.projectId, task.projectId), eq(tasks.role, "master"), gt(tasks.attempt, 0)))
+    .orderBy(desc(tasks.queuedAt))
+    .limit(1);
   const [pull] = await db
     .select({ taskId: attempts.taskId })
     .from(attempts)
-    .innerJoin(tasks, eq(tasks.id, attempts.taskId))
     .where(
       and(
-        eq(tasks.projectId, task.projectId),
-        eq(tasks.role, "master"),
-        lte(attempts.startedAt, sql`${now()}`),
+        eq(attempts.taskId, latest),
         or(isNull(attempts.finishedAt), gt(attempts.finishedAt, own!.startedAt)),
       ),
     )

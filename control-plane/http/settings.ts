@@ -48,17 +48,24 @@ export const settingsOperations: Operation[] = [
       path,
       tag,
       access: "admin",
-      summary: "Change how many pulls at a time go to one upstream host",
+      summary:
+        "Change the settings of the fleet: pulls at a time from one upstream host, what is kept",
       body: settingsPatchSchema,
       answer: settingsSchema,
-      example: { upstreamParallel: 2, upstreamParallelOf: { "ftp.debian.org": 1 } },
+      example: {
+        upstreamParallel: 2,
+        upstreamParallelOf: { "ftp.debian.org": 1 },
+        keepRunsDays: 180,
+      },
     },
     async (ctx, { body }) => {
       const before = await readSettings(ctx);
+      const { upstreamParallelOf, ...values } = body;
+      // Drizzle leaves out what is undefined: a field that is not named stays as it is.
       await updateSettings(ctx, (settings) => ({
-        ...(body.upstreamParallel !== undefined && { upstreamParallel: body.upstreamParallel }),
+        ...values,
         upstreamParallelOf: Object.fromEntries(
-          Object.entries({ ...settings.upstreamParallelOf, ...body.upstreamParallelOf }).filter(
+          Object.entries({ ...settings.upstreamParallelOf, ...upstreamParallelOf }).filter(
             (entry): entry is [string, number] => entry[1] !== null,
           ),
         ),

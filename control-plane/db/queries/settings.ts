@@ -9,10 +9,13 @@ type Values = Partial<typeof fleet.$inferInsert>;
 /** The settings of the whole fleet. */
 export async function readSettings({ db }: Pick<Ctx, "db">): Promise<Settings> {
   const [row] = await db.select().from(fleet);
-  const { pausedAt, pauseReason, upstreamParallel, upstreamParallelOf } = row!;
+  const { pausedAt, pauseReason, ...settings } = row!;
   return {
-    upstreamParallel,
-    upstreamParallelOf,
+    upstreamParallel: settings.upstreamParallel,
+    upstreamParallelOf: settings.upstreamParallelOf,
+    keepRunsDays: settings.keepRunsDays,
+    keepLogsDays: settings.keepLogsDays,
+    keepAuditDays: settings.keepAuditDays,
     paused: pausedAt && { at: pausedAt.toISOString(), reason: pauseReason },
   };
 }
