@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { pino } from "pino";
 import { AppError } from "../protocol/errors.ts";
 import { readConfig } from "./config.ts";
+import { examine } from "./doctor/examine.ts";
 import { rotateKeysHere } from "./rotate-keys.ts";
 import { startServer } from "./server.ts";
 
@@ -10,6 +11,7 @@ const usage = `mirrorfleet-control-plane: holds projects and schedules, signs ta
 
   mirrorfleet-control-plane              serve
   mirrorfleet-control-plane keys rotate  make a new task key; agents follow by themselves
+  mirrorfleet-control-plane doctor       check database, keys, clock, listeners, disk: status 0 or 1
 
 Settings come from the environment:
   MIRRORFLEET_DATA       data directory (default ./data)
@@ -32,7 +34,8 @@ async function main(): Promise<number> {
     return 0;
   }
   const rotates = args.join(" ") === "keys rotate";
-  if (args.length > 0 && !rotates) {
+  const doctor = args.join(" ") === "doctor";
+  if (args.length > 0 && !rotates && !doctor) {
     process.stderr.write(`mirrorfleet-control-plane: unknown argument "${args[0]}"\n\n${usage}`);
     return exitConfig;
   }
@@ -45,6 +48,10 @@ async function main(): Promise<number> {
     for (const { kid, state, usableFrom } of await rotateKeysHere({ config, log }))
       process.stdout.write(`${kid}  ${state}, from ${usableFrom}\n`);
     return 0;
+  }
+  if (doctor) {
+    const print = (line: string) => process.stdout.write(`${line}\n`);
+    return (await examine({ config, log, print })) ? 0 : 1;
   }
   const stopped = Promise.withResolvers<number>();
   let signals = 0;

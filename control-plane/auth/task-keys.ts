@@ -37,6 +37,12 @@ async function keyOf(seed: Buffer) {
   return { x: x!, d: d!, kid: await calculateJwkThumbprint(jwk) };
 }
 
+const otherSecret = () =>
+  new AppError(
+    "conflict",
+    'the secret differs from the one that this database was set up with: set MIRRORFLEET_SECRET to it, or restore the file "secret" of the data directory',
+  );
+
 async function insertKey(
   ctx: StoreCtx,
   { seed, leadBy }: { seed: Buffer; leadBy: number },
@@ -71,15 +77,24 @@ export async function openFleet(ctx: StoreCtx): Promise<string> {
     const { kid: first } = await keyOf(ctx.secrets.firstTaskKey);
     await tx.insert(fleet).values({ identity: first }).onConflictDoNothing();
     const [row] = await tx.select().from(fleet);
-    if (row!.identity !== first)
-      throw new AppError(
-        "conflict",
-        'the secret differs from the one that this database was set up with: set MIRRORFLEET_SECRET to it, or restore the file "secret" of the data directory',
-      );
+    if (row!.identity !== first) throw otherSecret();
     if ((await readRows(inner)).length === 0)
       await insertKey(inner, { seed: ctx.secrets.firstTaskKey, leadBy: 0 });
     return first;
   });
+}
+
+/**
+ * Opens each stored key, and answers what they are. @throws AppError `conflict` where the secret is not
+ * this database's, `internal` where a key was damaged.
+ */
+export async function openKeys(ctx: StoreCtx): Promise<TaskKey[]> {
+  const [row] = await ctx.db.select({ identity: fleet.identity }).from(fleet);
+  const { kid: first } = await keyOf(ctx.secrets.firstTaskKey);
+  if (row!.identity !== first) throw otherSecret();
+  for (const { kid, privateKey } of await readRows(ctx))
+    await decryptAtRest(ctx.secrets, { encrypted: privateKey, owner: owner(kid) });
+  return readTaskKeys(ctx);
 }
 
 /** The key in use: the newest that is usable, or the first while the clock says that none is. */
@@ -169,7 +184,7 @@ export async function vouchedKeys(
 }
 
 /** The task keys, as operators see them. */
-export async function readTaskKeys(ctx: KeyCtx): Promise<TaskKey[]> {
+export async function readTaskKeys(ctx: Pick<Ctx, "db" | "now">): Promise<TaskKey[]> {
   const rows = await readRows(ctx);
   const inUse = current(rows).kid;
   return rows.map((row) => ({

@@ -4,10 +4,14 @@ import { migrate as runMigrations } from "drizzle-orm/node-postgres/migrator";
 import { AppError } from "../../protocol/errors.ts";
 import { connect, type Connection } from "./connect.ts";
 
-const migrationsFolder = fileURLToPath(new URL("../../db/migrations", import.meta.url));
+/** Where the migrations are. */
+export const migrationsFolder = fileURLToPath(new URL("../../db/migrations", import.meta.url));
 
 /** Key of the advisory lock: Drizzle's migrator takes none, and replicas may start together. */
 const advisoryLockKey = 7_446_213;
+
+/** The oldest Postgres that will do, as its `server_version_num` says it. */
+export const oldestVersion = 150_000;
 
 /** The database's own words; Drizzle's error has the failed statement before them. */
 const reason = (error: unknown) => {
@@ -35,7 +39,7 @@ export async function migrate({ connection }: { connection: Connection }): Promi
       "select current_setting('server_version_num')::int as version",
     );
     const { version } = rows[0];
-    if (version < 150_000) {
+    if (version < oldestVersion) {
       throw new AppError(
         "unavailable",
         `the database is Postgres ${Math.floor(version / 10_000)}; mirrorfleet needs 15 or newer`,

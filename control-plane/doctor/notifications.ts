@@ -1,0 +1,30 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect, type Connection } from "../db/connect.ts";
+import { fault } from "./cure.ts";
+
+const channel = "mirrorfleet_doctor";
+const patienceMilliseconds = 3000;
+
+/** Does a NOTIFY of one connection reach a LISTEN of another? Not through a pooler in transaction mode. */
+export async function checkNotifications({
+  connection,
+}: {
+  connection: Connection;
+}): Promise<string> {
+  const [listening, notifying] = [1, 2].map(() => connect({ connection, max: 1 }).sql);
+  try {
+    const heard = Promise.withResolvers<true>();
+    const word = randomUUID();
+    await listening!.listen(channel, (payload) => payload === word && heard.resolve(true));
+    const started = performance.now();
+    await notifying!.notify(channel, word);
+    if (!(await Promise.race([heard.promise, sleep(patienceMilliseconds, false)])))
+      throw fault(
+        "a NOTIFY does not arrive: agents would wait for their next poll, up to 25 seconds. On a pooler in transaction mode that is so: set DATABASE_URL to Postgres itself, or to a pool in session mode",
+      );
+    return `a NOTIFY arrives after ${(performance.now() - started).toFixed(0)} ms`;
+  } finally {
+    await Promise.all([listening!.end({ timeout: 2 }), notifying!.end({ timeout: 2 })]);
+  }
+}
