@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -105,7 +106,9 @@ export async function newSpoolEntry({
   stateDir: string;
   ticket: Ticket;
 }): Promise<SpoolEntry> {
-  const directory = join(stateDir, "spool", `${ticket.taskId}.${ticket.attempt}`);
+  // After a restore of the control plane an attempt's number may come again before the first is delivered.
+  const name = `${ticket.taskId}.${ticket.attempt}.${randomUUID().slice(0, 8)}`;
+  const directory = join(stateDir, "spool", name);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await writeFileAtomically({
     path: ticketFile(directory),

@@ -59,7 +59,7 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
     if (eventByOutcome[result!.outcome] !== "succeed") return result!;
     if (unfinished) for (const place of places) await removeStaging(place);
     await noteEnd({ stateDir, project });
-    return journal ? { ...result!, changeList: await journal.publish() } : result!;
+    return journal ? { ...result!, ...(await journal.publish()) } : result!;
   } finally {
     await journal?.close();
   }

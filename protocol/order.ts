@@ -95,6 +95,8 @@ export const taskTokenClaimsSchema = z.object({
   sub: z.uuid(),
   host: z.uuid(),
   attempt: z.int().min(1),
+  /** The lease: after a restore, an attempt's number may be given a second time. */
+  lease: z.uuid().optional(),
   iat: z.int(),
   exp: z.int(),
 });

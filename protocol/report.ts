@@ -81,6 +81,8 @@ export const resultSchema = z.strictObject({
   stats: syncStatsSchema.nullable(),
   /** Of a pull from an upstream: the list of what it changed; null where there is none that is whole. */
   changeList: changeListSchema.nullable().default(null),
+  /** Of a pull from an upstream: the tree may differ from the published one by more than `changes` and the list say. */
+  uncertain: z.boolean().default(false),
   /** The whole tree was compared. */
   scanned: z.boolean().default(false),
   /** Of a scan that should have found nothing to do: what it did. */
@@ -107,6 +109,7 @@ export const nothingDone = {
   stats: null,
   seconds: 0,
   changeList: null,
+  uncertain: false,
   scanned: false,
   drift: null,
   held: null,

@@ -22,8 +22,11 @@ export type Journal = {
   add: (change: { below: string; line: string }) => void;
   /** Ends what `begin` began; `clean`: the rsync told all that it did. */
   end: (input: { clean: boolean }) => Promise<void>;
-  /** The list as hosts may have it; null where it is empty, or something is missing in it. */
-  publish: () => Promise<ChangeList | null>;
+  /**
+   * The list as hosts may have it; null where it is empty, or something is missing in it. Then it is
+   * uncertain what the hosts lack: though the last pull changed nothing, they must compare.
+   */
+  publish: () => Promise<{ changeList: ChangeList | null; uncertain: boolean }>;
   close: () => Promise<void>;
 };
 
@@ -127,8 +130,9 @@ export async function openJournal({
     publish: async () => {
       const generations = await listedGenerations(directory);
       for (const old of generations.slice(0, -keptLists)) await removeList(directory, old);
-      if (gap || size === 0) return null;
-      return { generation, ...(await digestOf(path)) };
+      const uncertain = gap || size > maxListBytes;
+      if (uncertain || size === 0) return { changeList: null, uncertain };
+      return { changeList: { generation, ...(await digestOf(path)) }, uncertain };
     },
     close: () => file.close(),
   };

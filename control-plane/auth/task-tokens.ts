@@ -64,10 +64,13 @@ export function signOrder(
 }
 
 /** Signs the token that authorises the reports on one attempt. */
-export function signTaskToken(ctx: KeyCtx, { taskId, hostId, attempt }: Attempt) {
+export function signTaskToken(
+  ctx: KeyCtx,
+  { taskId, hostId, attempt, lease }: Attempt & { lease: string },
+) {
   return sign(ctx, {
     type: tokenTypes.task,
-    claims: { attempt, host: hostId },
+    claims: { attempt, host: hostId, lease },
     audience: controlPlaneAudience,
     subject: taskId,
     seconds: taskTokenSeconds,

@@ -68,8 +68,8 @@ async function finishTaskIfLeased(
   return ended;
 }
 
-const pulledBy = ({ changes, changeList, scanned, stats }: Result) => ({
-  changed: changes > 0,
+const pulledBy = ({ changes, changeList, uncertain, scanned, stats }: Result) => ({
+  changed: changes > 0 || uncertain,
   changeList,
   files: scanned && stats ? stats.files : null,
 });
@@ -121,7 +121,10 @@ async function follow(ctx: Ctx, { task }: { task: TaskRow }) {
   await closeRunIfDone(ctx, { runId: task.runId });
 }
 
-/** Keeps a superseded attempt's result as evidence. True when this very result had been accepted before. */
+/**
+ * Keeps a superseded attempt's result as evidence. True when this very result had been accepted before;
+ * an attempt that runs has another lease than the one that the result is of.
+ */
 async function keepLateResult(
   ctx: Ctx,
   { taskId, attempt, result }: { taskId: string; attempt: number; result: Result },
@@ -130,7 +133,7 @@ async function keepLateResult(
     .select()
     .from(attempts)
     .where(and(eq(attempts.taskId, taskId), eq(attempts.attempt, attempt)));
-  if (row && row.state !== "superseded") return true;
+  if (row && row.state !== "superseded") return row.state !== "running";
   await ctx.db
     .update(attempts)
     .set({ result })
@@ -144,7 +147,12 @@ async function keepLateResult(
  */
 export async function finishAttempt(
   ctx: Ctx,
-  { taskId, attempt, result }: { taskId: string; attempt: number; result: Result },
+  {
+    taskId,
+    attempt,
+    lease,
+    result,
+  }: { taskId: string; attempt: number; lease?: string | undefined; result: Result },
 ): Promise<void> {
   const accepted = await ctx.db.transaction(async (tx) => {
     const inner = { ...ctx, db: tx };
@@ -154,7 +162,7 @@ export async function finishAttempt(
     const { retrySeconds } = await lockProject(tx, { where: eq(projects.id, found.projectId) });
     const [task] = await tx.select().from(tasks).where(eq(tasks.id, taskId)).for("update");
     const ended =
-      task!.attempt === attempt
+      task!.attempt === attempt && (lease === undefined || task!.pollId === lease)
         ? await finishTaskIfLeased(inner, { task: task!, result, retrySeconds })
         : undefined;
     if (!ended) return keepLateResult(inner, { taskId, attempt, result });

@@ -134,7 +134,7 @@ export async function leaseTask(
   const attempt = { taskId: task.id, hostId: host.id, attempt: task.attempt };
   return {
     order: await signOrder(ctx, { ...attempt, sync }),
-    taskToken: await signTaskToken(ctx, attempt),
+    taskToken: await signTaskToken(ctx, { ...attempt, lease: pollId }),
     leaseSeconds,
   };
 }
@@ -162,7 +162,12 @@ export async function secondsToNextTask(
 /** Extends a lease and keeps the progress. @throws AppError `stale-attempt`. */
 export async function heartbeat(
   ctx: Ctx,
-  { taskId, attempt, progress }: { taskId: string; attempt: number; progress: Progress | null },
+  {
+    taskId,
+    attempt,
+    lease,
+    progress,
+  }: { taskId: string; attempt: number; lease?: string | undefined; progress: Progress | null },
 ): Promise<HeartbeatAnswer> {
   const [extended] = await ctx.db
     .update(tasks)
@@ -170,7 +175,14 @@ export async function heartbeat(
       leaseUntil: sql`${ctx.now()} + ${leaseSeconds} * interval '1 second'`,
       ...(progress && { progress }),
     })
-    .where(and(eq(tasks.id, taskId), eq(tasks.attempt, attempt), eq(tasks.state, "leased")))
+    .where(
+      and(
+        eq(tasks.id, taskId),
+        eq(tasks.attempt, attempt),
+        eq(tasks.state, "leased"),
+        lease === undefined ? undefined : eq(tasks.pollId, lease),
+      ),
+    )
     .returning({ cancelRequestedAt: tasks.cancelRequestedAt });
   if (!extended)
     throw new AppError("stale-attempt", `attempt ${attempt} of this task holds no lease: end it`);

@@ -33,8 +33,8 @@ export const taskReportOperations: Operation[] = [
       errors: ["stale-attempt"],
     },
     async (ctx, c, { body }) => {
-      const { sub, attempt } = c.get("attempt");
-      return c.json(await heartbeat(ctx, { taskId: sub, attempt, progress: body.progress }));
+      const { sub: taskId, attempt, lease } = c.get("attempt");
+      return c.json(await heartbeat(ctx, { taskId, attempt, lease, progress: body.progress }));
     },
   ),
   raw(
@@ -73,8 +73,8 @@ export const taskReportOperations: Operation[] = [
       errors: ["not-found", "stale-attempt"],
     },
     async (ctx, c, { body }) => {
-      const { sub, attempt } = c.get("attempt");
-      await finishAttempt(ctx, { taskId: sub, attempt, result: body });
+      const { sub: taskId, attempt, lease } = c.get("attempt");
+      await finishAttempt(ctx, { taskId, attempt, lease, result: body });
       return c.json({ accepted: true });
     },
   ),

@@ -7,6 +7,7 @@ import { temporaryDirectory } from "../../helpers/directory.ts";
 /** A master's journals: each call is one attempt that changes `lines`, and what it publishes. */
 async function makeMaster() {
   const stateDir = await temporaryDirectory();
+  const certain: boolean[] = [];
   const attempt = async (
     generation: number,
     lines: string[],
@@ -19,13 +20,14 @@ async function makeMaster() {
     await journal.begin();
     for (const line of lines) journal.add({ below: "", line });
     if (end !== "killed") await journal.end({ clean: end === "clean" });
-    const list = await journal.publish();
+    const { changeList, uncertain } = await journal.publish();
     await journal.close();
-    return list;
+    certain.push(!uncertain);
+    return changeList;
   };
   const read = (generation: number) =>
     readFile(join(listsDirectory(stateDir), "debian", String(generation)), "utf8");
-  return { stateDir, attempt, read };
+  return { stateDir, attempt, read, certain };
 }
 
 test("the first generation has no list: what the tree was before nobody knows", async () => {
@@ -68,6 +70,25 @@ test("a tree at another place, or of another time, has no list for its next gene
   expect(await attempt(9, ["nine"], { place: "there" })).toBeNull();
   expect(await attempt(4, ["four"], { place: "there" })).toBeNull();
   await expect(stat(join(listsDirectory(stateDir), "debian/9"))).rejects.toThrow("ENOENT");
+});
+
+test("where the number does not follow on, a pull that changes nothing leaves it uncertain, once", async () => {
+  const { attempt, certain } = await makeMaster();
+  await attempt(1, []);
+  await attempt(2, ["two"]);
+  await attempt(3, ["three"]);
+  // The control plane was restored: it knows of one generation only.
+  expect(await attempt(2, [])).toBeNull();
+  await attempt(3, []);
+  expect(certain).toEqual([false, true, true, false, true]);
+});
+
+test("a list of a time that was rolled back is continued, and published again", async () => {
+  const { attempt, read } = await makeMaster();
+  await attempt(1, []);
+  await attempt(2, ["before"]);
+  expect(await attempt(2, ["after"])).toMatchObject({ generation: 2, entries: 2 });
+  expect(await read(2)).toBe("\tbefore\n\tafter\n");
 });
 
 test("old lists are removed", async () => {
