@@ -122,4 +122,4 @@ test("restored elsewhere from a copy of before, the same agents go on by themsel
     status: 1,
     text: expect.stringContaining("secret is missing: restore it"),
   });
-});
+}, 480_000);
