@@ -1,13 +1,13 @@
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { eq, sql } from "drizzle-orm";
-import { drizzle } from "drizzle-orm/postgres-js";
 import { decodeJwt } from "jose";
 import { pino } from "pino";
 import postgres from "postgres";
 import { deriveSecrets } from "../control-plane/auth/secrets.ts";
 import { openFleet } from "../control-plane/auth/task-keys.ts";
 import type { Ctx } from "../control-plane/context.ts";
+import { connect } from "../control-plane/db/connect.ts";
 import { startEmbeddedPostgres } from "../control-plane/db/embedded-postgres.ts";
 import { migrate } from "../control-plane/db/migrate.ts";
 import * as schema from "../control-plane/db/schema.ts";
@@ -76,13 +76,8 @@ async function oneRun(ctx: Ctx, timings: Timings, { round }: { round: number }):
 
 /** A control plane's context on one database, of which `notice` hears what the server says. */
 async function openCtx(connection: Connection, { notice }: { notice: (text: string) => void }) {
-  const client = postgres({
-    ...connection,
-    max: 1,
-    connection: { TimeZone: "UTC" },
-    onnotice: ({ message }) => notice(String(message)),
-  });
-  const db = drizzle(client, { schema });
+  const { pool, db, close } = connect({ connection, max: 1 });
+  pool.on("connect", (client) => client.on("notice", ({ message }) => notice(String(message))));
   const now = () => sql`now()`;
   const derived = deriveSecrets({ secret: Buffer.alloc(32, 1) });
   const ctx: Ctx = {
@@ -96,8 +91,8 @@ async function openCtx(connection: Connection, { notice }: { notice: (text: stri
     },
   };
   // What is compared is the work, not how long this disk takes to say that it has it.
-  await client`set synchronous_commit = off`;
-  return { ctx, client };
+  await pool.query("set synchronous_commit = off");
+  return { ctx, pool, close };
 }
 
 async function makeDatabase(server: Connection, { tasks }: { tasks: number }): Promise<Connection> {
@@ -127,12 +122,12 @@ async function printPlans(connection: Connection): Promise<void> {
       if (/ (runs|tasks|attempts|\w+_(of|leased|waiting|active)\w*)\b/.test(line))
         seen.add(line.replace(/\s+\(.*/, ""));
   };
-  const { ctx, client } = await openCtx(connection, { notice });
-  await client.unsafe(
+  const { ctx, pool, close } = await openCtx(connection, { notice });
+  await pool.query(
     "load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_level = notice",
   );
   await oneRun(ctx, new Map(), { round: 99 });
-  await client.end();
+  await close();
   for (const line of [...seen].toSorted()) print(`  ${line}`);
 }
 
@@ -207,7 +202,7 @@ export async function history(
     printTimings("ms (median)", opened, { share: 0.5 });
     // On a machine that does something else as well, this is nearer to what the work costs.
     printTimings("ms (best tenth)", opened, { share: 0.1 });
-    for (const { client } of opened) await client.end();
+    for (const { close } of opened) await close();
     print(`\nhow they read, with ${sizes.at(-1)} finished tasks:`);
     await printPlans(opened.at(-1)!.connection);
   } finally {

@@ -1,5 +1,6 @@
+import { sql } from "drizzle-orm";
 import { readMigrationFiles } from "drizzle-orm/migrator";
-import type { Sql } from "postgres";
+import type { Database } from "../db/connect.ts";
 import { migrationsFolder, oldestVersion } from "../db/migrate.ts";
 import { fault } from "./cure.ts";
 
@@ -9,12 +10,14 @@ const connectionsOfOne = 12;
 const toleratedSkewSeconds = 5;
 
 /** Does it answer, is it new enough, can it be written to, may we make tables? */
-export async function checkServer(sql: Sql): Promise<string> {
-  const [row] = await sql`
+export async function checkServer(db: Database): Promise<string> {
+  const {
+    rows: [row],
+  } = await db.execute<Record<string, any>>(sql`
     select current_setting('server_version_num')::int number, current_setting('server_version') version,
       pg_is_in_recovery() standby, current_setting('default_transaction_read_only') = 'on' reads,
       has_database_privilege(current_database(), 'CREATE') creates,
-      has_schema_privilege('public', 'CREATE') makes, current_database() name, current_user who`;
+      has_schema_privilege('public', 'CREATE') makes, current_database() name, current_user who`);
   const { number, version, standby, reads, creates, makes, name, who } = row!;
   if (number < oldestVersion)
     throw fault(`Postgres ${version} is too old: ${oldestVersion / 10_000} or newer is needed`);
@@ -32,12 +35,20 @@ export async function checkServer(sql: Sql): Promise<string> {
 }
 
 /** Is the schema the one that this version works with? */
-export async function checkMigrations(sql: Sql): Promise<string> {
+export async function checkMigrations(db: Database): Promise<string> {
   const files = readMigrationFiles({ migrationsFolder });
   const newest = files.at(-1)!.folderMillis;
-  const [table] = await sql`select to_regclass('drizzle.__drizzle_migrations') is not null there`;
+  const {
+    rows: [table],
+  } = await db.execute<Record<string, any>>(
+    sql`select to_regclass('drizzle.__drizzle_migrations') is not null there`,
+  );
   if (!table!["there"]) return "none applied yet: the first start of the control plane does it";
-  const [row] = await sql`select max(created_at)::bigint latest from drizzle.__drizzle_migrations`;
+  const {
+    rows: [row],
+  } = await db.execute(
+    sql`select max(created_at)::bigint latest from drizzle.__drizzle_migrations`,
+  );
   const latest = Number(row!["latest"] ?? 0);
   const missing = files.filter(({ folderMillis }) => folderMillis > latest).length;
   if (latest > newest)
@@ -50,10 +61,12 @@ export async function checkMigrations(sql: Sql): Promise<string> {
 }
 
 /** Does what the server has acknowledged survive a crash? */
-export async function checkDurability(sql: Sql): Promise<string> {
-  const [row] = await sql`
+export async function checkDurability(db: Database): Promise<string> {
+  const {
+    rows: [row],
+  } = await db.execute<Record<string, any>>(sql`
     select current_setting('fsync') fsync, current_setting('full_page_writes') pages,
-      current_setting('synchronous_commit') commits, current_setting('synchronous_standby_names') standbys`;
+      current_setting('synchronous_commit') commits, current_setting('synchronous_standby_names') standbys`);
   const { fsync, pages, commits, standbys } = row!;
   for (const [name, value] of Object.entries({ fsync, full_page_writes: pages }))
     if (value !== "on")
@@ -66,14 +79,16 @@ export async function checkDurability(sql: Sql): Promise<string> {
 }
 
 /** Is there room for a control plane's connections? */
-export async function checkConnections(sql: Sql): Promise<string> {
-  const [row] = await sql`
+export async function checkConnections(db: Database): Promise<string> {
+  const {
+    rows: [row],
+  } = await db.execute<Record<string, any>>(sql`
     select current_setting('max_connections')::int
         - current_setting('superuser_reserved_connections')::int most,
       (select rolconnlimit from pg_roles where rolname = current_user) role,
       (select datconnlimit from pg_database where datname = current_database()) "database",
       (select count(*)::int from pg_stat_activity
-        where backend_type = 'client backend' and application_name <> 'mirrorfleet') others`;
+        where backend_type = 'client backend' and application_name <> 'mirrorfleet') others`);
   const { most, role, database, others } = row!;
   for (const [what, limit] of Object.entries({ role, database }))
     if (limit >= 0 && limit < connectionsOfOne)
@@ -88,9 +103,13 @@ export async function checkConnections(sql: Sql): Promise<string> {
 }
 
 /** Do the database and this machine agree on the time? */
-export async function checkClock(sql: Sql): Promise<string> {
+export async function checkClock(db: Database): Promise<string> {
   const before = Date.now();
-  const [row] = await sql`select extract(epoch from clock_timestamp())::float8 * 1000 now`;
+  const {
+    rows: [row],
+  } = await db.execute<Record<string, any>>(
+    sql`select extract(epoch from clock_timestamp())::float8 * 1000 now`,
+  );
   const after = Date.now();
   // Somewhere between the two the server looked.
   const now = Number(row!["now"]);

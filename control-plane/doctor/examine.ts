@@ -51,22 +51,22 @@ async function examineDatabase(
   { config, print }: { config: Config; print: Print },
   { connection }: { connection: Connection },
 ): Promise<boolean> {
-  const { sql, db } = connect({ connection, max: 1 });
+  const { db, close } = connect({ connection, max: 1 });
   try {
-    if (!(await examineOne({ name: "database", run: () => checkServer(sql) }, print))) return false;
+    if (!(await examineOne({ name: "database", run: () => checkServer(db) }, print))) return false;
     return await examineAll(
       [
-        { name: "migrations", run: () => checkMigrations(sql) },
-        { name: "durability", run: () => checkDurability(sql) },
-        { name: "connections", run: () => checkConnections(sql) },
+        { name: "migrations", run: () => checkMigrations(db) },
+        { name: "durability", run: () => checkDurability(db) },
+        { name: "connections", run: () => checkConnections(db) },
         { name: "keys", run: () => checkKeys({ db }, { config }) },
-        { name: "clock", run: () => checkClock(sql) },
+        { name: "clock", run: () => checkClock(db) },
         { name: "notifications", run: () => checkNotifications({ connection }) },
       ],
       print,
     );
   } finally {
-    await sql.end({ timeout: 2 });
+    await close();
   }
 }
 

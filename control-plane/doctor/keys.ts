@@ -13,10 +13,14 @@ export async function checkKeys(
   { db }: { db: Database },
   { config }: { config: Pick<Config, "secret" | "secretFile"> },
 ): Promise<string> {
-  const [table] = await db.execute(sql`select to_regclass('fleet') is not null there`);
+  const {
+    rows: [table],
+  } = await db.execute(sql`select to_regclass('fleet') is not null there`);
   const given = config.secret !== undefined || (await isThere(config.secretFile));
   if (!table!["there"]) return "none yet: the first start of the control plane makes them";
-  const [fleet] = await db.execute(sql`select count(*)::int rows from fleet`);
+  const {
+    rows: [fleet],
+  } = await db.execute(sql`select count(*)::int rows from fleet`);
   if (fleet!["rows"] === 0) return "none yet: the first start of the control plane makes them";
   if (!given)
     throw fault(

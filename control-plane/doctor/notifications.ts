@@ -12,19 +12,22 @@ export async function checkNotifications({
 }: {
   connection: Connection;
 }): Promise<string> {
-  const [listening, notifying] = [1, 2].map(() => connect({ connection, max: 1 }).sql);
+  const { pool, close } = connect({ connection, max: 2 });
+  const listening = await pool.connect();
   try {
     const heard = Promise.withResolvers<true>();
     const word = randomUUID();
-    await listening!.listen(channel, (payload) => payload === word && heard.resolve(true));
+    listening.on("notification", ({ payload }) => payload === word && heard.resolve(true));
+    await listening.query(`listen ${channel}`);
     const started = performance.now();
-    await notifying!.notify(channel, word);
+    await pool.query("select pg_notify($1, $2)", [channel, word]);
     if (!(await Promise.race([heard.promise, sleep(patienceMilliseconds, false)])))
       throw fault(
         "a NOTIFY does not arrive: agents would wait for their next poll, up to 25 seconds. On a pooler in transaction mode that is so: set DATABASE_URL to Postgres itself, or to a pool in session mode",
       );
     return `a NOTIFY arrives after ${(performance.now() - started).toFixed(0)} ms`;
   } finally {
-    await Promise.all([listening!.end({ timeout: 2 }), notifying!.end({ timeout: 2 })]);
+    listening.release(true);
+    await close();
   }
 }

@@ -188,23 +188,19 @@ test("killed in the middle, each run is whole or gone, and the next pass removes
   const { ctx } = fleet.current;
   await createProject(fleet.current);
   await addHistory(3000);
-  const options = ctx.db as unknown as {
-    $client: { options: { host: string[]; database: string; user: string } };
-  };
-  const { host, database, user } = options.$client.options;
-  const connection = { host: host[0]!, database, user };
-  const { sql: client, db } = connect({ connection, max: 1 });
-  const [{ pid } = { pid: 0 }] = await client<{ pid: number }[]>`select pg_backend_pid() pid`;
+  const { connection } = fleet.current;
+  const { pool, db, close } = connect({ connection, max: 1 });
+  const { rows } = await pool.query("select pg_backend_pid() pid");
   const dying = pass({ ...ctx, db }).then(
     () => "ended",
     () => "killed",
   );
   const killer = postgres({ ...connection, max: 1 });
   while ((await runIds()).length > 2500);
-  await killer`select pg_terminate_backend(${pid})`;
+  await killer`select pg_terminate_backend(${rows[0].pid})`;
   await killer.end();
   expect(await dying).toBe("killed");
-  await client.end({ timeout: 1 });
+  await close();
   const left = (await runIds()).length;
   expect(left).toBeGreaterThan(1);
   expect(await torn()).toEqual([]);

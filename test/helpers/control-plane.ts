@@ -22,11 +22,11 @@ import { startWake } from "../../control-plane/dispatch/wake.ts";
 import { createApp } from "../../control-plane/http/app.ts";
 
 /** A control plane without sockets on a real database: requests go to the app directly. */
-export async function startControlPlane({
+export async function startControlPlane<Place extends Connection>({
   connection,
   oidc = null,
 }: {
-  connection: Connection;
+  connection: Place;
   oidc?: Ctx["oidc"];
 }) {
   const log = pino({ level: "silent" });
@@ -58,7 +58,7 @@ export async function startControlPlane({
     await wake.close();
     await disconnect();
   };
-  return { ctx, app, clock, operate, admin, close };
+  return { ctx, app, clock, operate, admin, connection, close };
 }
 
 export type TestAgent = {

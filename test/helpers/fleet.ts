@@ -10,9 +10,9 @@ import {
   type TestAgent,
   testResult,
 } from "./control-plane.ts";
-import { createTestDatabase } from "./database.ts";
+import { createTestDatabase, type TestConnection } from "./database.ts";
 
-export type TestFleet = Awaited<ReturnType<typeof startControlPlane>> & {
+export type TestFleet = Awaited<ReturnType<typeof startControlPlane<TestConnection>>> & {
   master: TestAgent;
   ftp1: TestAgent;
   ftp2: TestAgent;

@@ -51,7 +51,7 @@ export async function removeOldRuns(
   input: Batch & { after: Place },
 ): Promise<{ removed: number; next: Place | null }> {
   // Another replica may be at the same runs: what it has locked it removes.
-  const rows = await ctx.db.execute<{ id: string; at: string; removed: boolean }>(sql`
+  const { rows } = await ctx.db.execute<{ id: string; at: string; removed: boolean }>(sql`
     with looked as materialized (${oldRuns(ctx, input)}),
     locked as materialized (
       select id from runs where id in (select id from looked where spare) for update skip locked),
@@ -72,12 +72,12 @@ export async function removeOldLogs(
   { days, limit }: Batch,
 ): Promise<number> {
   const before = sql`${now()} - ${days} * interval '1 day'`;
-  const { count } = await db.execute(sql`
+  const { rowCount } = await db.execute(sql`
     delete from log_chunks where (task_id, attempt, position) in (
       select c.task_id, c.attempt, c.position from log_chunks c join tasks t on t.id = c.task_id
       where c.created_at < ${before} and t.finished_at < ${before}
       order by c.created_at limit ${limit} for update of c skip locked)`);
-  return count;
+  return rowCount ?? 0;
 }
 
 /** Removes at most `limit` audit events that are older than `days`. Answers their number. */
@@ -85,9 +85,9 @@ export async function removeOldAuditEvents(
   { db, now }: Pick<Ctx, "db" | "now">,
   { days, limit }: Batch,
 ): Promise<number> {
-  const { count } = await db.execute(sql`
+  const { rowCount } = await db.execute(sql`
     delete from audit_events where id in (
       select id from audit_events where at < ${now()} - ${days} * interval '1 day'
       order by at limit ${limit} for update skip locked)`);
-  return count;
+  return rowCount ?? 0;
 }

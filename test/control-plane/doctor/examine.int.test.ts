@@ -43,10 +43,12 @@ async function makePlace() {
   const data = await temporaryDirectory();
   const secretFile = join(data, "secret");
   await writeFile(secretFile, secret.toString("base64"), { mode: 0o600 });
-  const admin = connect({ connection: database.connection, max: 1 });
-  onTestFinished(() => admin.sql.end({ timeout: 1 }));
+  const admin = postgres({ ...database.connection, max: 1 });
+  onTestFinished(() => admin.end({ timeout: 1 }));
   const secrets = deriveSecrets({ secret });
-  await openFleet({ db: admin.db, now: () => sql`now()`, secrets });
+  const { db, close } = connect({ connection: database.connection, max: 1 });
+  onTestFinished(close);
+  await openFleet({ db, now: () => sql`now()`, secrets });
   const environment = {
     MIRRORFLEET_DATA: data,
     MIRRORFLEET_LISTEN: `127.0.0.1:${await freePort()}`,
@@ -90,7 +92,7 @@ test("a database that is not there, or that its user may not write to, is told a
   const other = await said({ DATABASE_URL: urlOf({ ...connection, database: "nowhere" }) });
   expect(other.text).toContain("make the database: createdb");
   const role = connection.database.replace("test_", "role_");
-  await admin.sql.unsafe(`create role ${role} login`);
+  await admin.unsafe(`create role ${role} login`);
   onTestFinished(async () => {
     const server = postgres({ ...connection, database: "postgres", max: 1 });
     await server.unsafe(`drop role ${role}`);
@@ -98,7 +100,7 @@ test("a database that is not there, or that its user may not write to, is told a
   });
   const guest = await said({ DATABASE_URL: urlOf({ ...connection, user: role }) });
   expect(guest.text).toContain(`"${role}" may not make tables: grant create on database`);
-  await admin.sql.unsafe(
+  await admin.unsafe(
     `alter database ${connection.database} set default_transaction_read_only = on`,
   );
   expect((await said()).text).toMatch(/FAIL {2}database: it is read only/);
@@ -106,10 +108,10 @@ test("a database that is not there, or that its user may not write to, is told a
 
 test("migrations that are missing, and ones of a newer version, are told apart", async () => {
   const { said, admin } = await makePlace();
-  await admin.sql`update drizzle.__drizzle_migrations set created_at = created_at + 1e12::bigint
+  await admin`update drizzle.__drizzle_migrations set created_at = created_at + 1e12::bigint
     where id = (select max(id) from drizzle.__drizzle_migrations)`;
   expect((await said()).text).toMatch(/FAIL {2}migrations: the schema is of a newer mirrorfleet/);
-  await admin.sql`delete from drizzle.__drizzle_migrations
+  await admin`delete from drizzle.__drizzle_migrations
     where id = (select max(id) from drizzle.__drizzle_migrations)`;
   expect((await said()).text).toMatch(/FAIL {2}migrations: 1 of \d+ are not applied: back up/);
 });
@@ -122,7 +124,7 @@ test("another secret, none, or a key that was damaged is found, and no new secre
   expect((await said(none)).text).toMatch(/FAIL {2}keys: .*secret is missing: restore it/);
   expect(await isThere(join(none.MIRRORFLEET_DATA, "secret"))).toBe(false);
   const encrypted = await encryptAtRest(secrets, { secret: "x", owner: "somebody else" });
-  await admin.sql`update task_keys set private_key = ${encrypted}`;
+  await admin`update task_keys set private_key = ${encrypted}`;
   expect((await said()).text).toMatch(/FAIL {2}keys: a stored secret of task key/);
   await chmod(secretFile, 0o644);
   expect((await said()).text).toMatch(/FAIL {2}data directory: others may read .*chmod 600/);
@@ -130,7 +132,7 @@ test("another secret, none, or a key that was damaged is found, and no new secre
 
 test("too few connections are counted before the control plane runs out of them", async () => {
   const { said, admin, connection } = await makePlace();
-  await admin.sql.unsafe(`alter database ${connection.database} connection limit 5`);
+  await admin.unsafe(`alter database ${connection.database} connection limit 5`);
   expect((await said()).text).toMatch(
     /FAIL {2}connections: the database is limited to 5, and each control plane uses 12/,
   );
