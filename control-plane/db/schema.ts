@@ -39,6 +39,8 @@ export const fleet = pgTable(
     /** Set: nothing is scheduled and nothing is leased. */
     pausedAt: time("paused_at"),
     pauseReason: text("pause_reason").notNull().default(""),
+    /** Hosts that are out of contact may follow the schedule by themselves. */
+    standingOrders: boolean("standing_orders").notNull().default(true),
     /** Pulls at a time from one upstream host. */
     upstreamParallel: integer("upstream_parallel"),
     upstreamParallelOf: jsonb("upstream_parallel_of")
@@ -236,6 +238,10 @@ export const runs = pgTable(
     uniqueIndex("runs_occurrence")
       .on(table.projectId, table.scheduledFor)
       .where(sql`${table.trigger} = 'schedule'`),
+    // One run of what hosts did by themselves for an occurrence.
+    uniqueIndex("runs_standing")
+      .on(table.projectId, table.scheduledFor)
+      .where(sql`${table.trigger} = 'standing'`),
     // One pull of a project at a time, and at most one run behind it.
     uniqueIndex("runs_one_running")
       .on(table.projectId)
@@ -299,7 +305,8 @@ export const tasks = pgTable(
     index("tasks_of_project").on(table.projectId, table.queuedAt),
     index("tasks_of_host").on(table.hostId, table.queuedAt),
     index("tasks_latest").on(table.queuedAt),
-    index("tasks_of_poll")
+    // One lease a poll, however often it is repeated.
+    uniqueIndex("tasks_of_poll")
       .on(table.pollId)
       .where(sql`${table.pollId} is not null`),
     index("tasks_held")
@@ -342,6 +349,25 @@ export const logChunks = pgTable(
     primaryKey({ columns: [table.taskId, table.attempt, table.position] }),
     index("log_chunks_oldest").on(table.createdAt),
   ],
+);
+
+/** What hosts did by themselves while they were out of contact, so that each report counts once. */
+export const standingReports = pgTable(
+  "standing_reports",
+  {
+    projectId: uuid("project_id")
+      .notNull()
+      .references(() => projects.id, { onDelete: "cascade" }),
+    hostId: uuid("host_id")
+      .notNull()
+      .references(() => hosts.id),
+    scheduledFor: time("scheduled_for").notNull(),
+    taskId: uuid("task_id")
+      .notNull()
+      .references(() => tasks.id, { onDelete: "cascade" }),
+    attempt: integer("attempt").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.projectId, table.hostId, table.scheduledFor] })],
 );
 
 /** Every change that an operator made, without secrets. */
