@@ -1,5 +1,5 @@
 import { AppError } from "../protocol/errors.ts";
-import { maxLogChunkBytes } from "../protocol/report.ts";
+import { type LogAnswer, logAnswerSchema, maxLogChunkBytes } from "../protocol/report.ts";
 import { backOff } from "./back-off.ts";
 import type { AgentCtx } from "./context.ts";
 import { send } from "./request.ts";
@@ -14,7 +14,13 @@ export function report(
     entry,
     kind,
     body,
-  }: { entry: SpoolEntry; kind: string; body: string | Uint8Array<ArrayBuffer> },
+    signal,
+  }: {
+    entry: SpoolEntry;
+    kind: string;
+    body: string | Uint8Array<ArrayBuffer>;
+    signal?: AbortSignal;
+  },
 ) {
   const { taskId, taskToken } = entry.ticket;
   return send({
@@ -23,6 +29,7 @@ export function report(
     body,
     authorization: taskToken,
     timeoutSeconds: reportSeconds,
+    ...(signal && { signal }),
   });
 }
 
@@ -36,6 +43,30 @@ export function isFinal(error: unknown): error is AppError {
   );
 }
 
+/** Sends one piece of log. Answers where the next one is to begin, and whether the task was cancelled. */
+async function deliverPiece(
+  ctx: AgentCtx,
+  {
+    entry,
+    offset,
+    bytes,
+    signal,
+  }: {
+    entry: SpoolEntry;
+    offset: number;
+    bytes: Uint8Array<ArrayBuffer>;
+    signal: AbortSignal | undefined;
+  },
+): Promise<LogAnswer> {
+  const kind = `log?offset=${offset}`;
+  const answer = await report(ctx, { entry, kind, body: bytes, ...(signal && { signal }) });
+  const taken = logAnswerSchema.safeParse(answer);
+  // What it lacks of the log comes before this piece, or this piece was taken; neither is not getting on.
+  if (!taken.success || taken.data.nextOffset === offset)
+    throw new AppError("unavailable", "the control plane does not say that it took the log");
+  return taken.data;
+}
+
 /**
  * Sends what the log has beyond `offset`; answers where the next piece begins. A log that is not taken
  * must cost neither the lease nor the result: what is left of it is passed over. @throws AppError
@@ -43,7 +74,12 @@ export function isFinal(error: unknown): error is AppError {
  */
 export async function deliverLog(
   ctx: AgentCtx,
-  { entry, offset }: { entry: SpoolEntry; offset: number },
+  {
+    entry,
+    offset,
+    onCancel,
+    signal,
+  }: { entry: SpoolEntry; offset: number; onCancel?: () => void; signal?: AbortSignal },
 ): Promise<number> {
   const size = await entry.flush();
   let next = offset;
@@ -54,13 +90,19 @@ export async function deliverLog(
     });
     if (bytes.length === 0) break;
     try {
-      await report(ctx, { entry, kind: `log?offset=${next}`, body: bytes });
+      const { nextOffset, cancel } = await deliverPiece(ctx, {
+        entry,
+        offset: next,
+        bytes,
+        signal,
+      });
+      if (cancel) onCancel?.();
+      next = nextOffset;
     } catch (error) {
       if (!isFinal(error) || error.code === "stale-attempt") throw error;
       ctx.log(`task ${entry.ticket.taskId}: its log is not taken: ${error.message}`);
       return size;
     }
-    next += bytes.length;
   }
   return next;
 }
@@ -74,8 +116,8 @@ export async function deliverResult(
   let next = offset;
   for (let failures = 0; result !== null;) {
     try {
-      next = await deliverLog(ctx, { entry, offset: next });
-      await report(ctx, { entry, kind: "result", body: JSON.stringify(result) });
+      next = await deliverLog(ctx, { entry, offset: next, signal });
+      await report(ctx, { entry, kind: "result", body: JSON.stringify(result), signal });
       break;
     } catch (error) {
       if (isFinal(error)) {
@@ -89,7 +131,10 @@ export async function deliverResult(
         ctx.log(
           `task ${entry.ticket.taskId}: cannot deliver the result yet: ${(error as Error).message}`,
         );
-      if (signal.aborted) return false;
+      if (signal.aborted) {
+        await entry.close();
+        return false;
+      }
       await backOff({ failures, signal });
     }
   }

@@ -158,17 +158,14 @@ export async function resolveDestination({
   return path;
 }
 
+/** A name that is kept: children that get the file descriptor keep it too. */
+export type Held = { fd: number; release: () => Promise<void> };
+
 /**
- * Keeps a name on this host until released or until the process dies (an abstract Unix socket).
- * @throws AppError `conflict` where another process has it.
+ * Keeps a name on this host until released, or until the process and all children with its descriptor
+ * are dead (an abstract Unix socket). @throws AppError `conflict` where another process has it.
  */
-export async function holdName({
-  name,
-  what,
-}: {
-  name: string;
-  what: string;
-}): Promise<{ release: () => Promise<void> }> {
+export async function holdName({ name, what }: { name: string; what: string }): Promise<Held> {
   const server = createServer();
   const address = `\0mirrorfleet-agent:${createHash("sha256").update(name).digest("hex")}`;
   await new Promise<void>((resolve, reject) => {
@@ -178,7 +175,10 @@ export async function holdName({
     server.listen(address, resolve);
   });
   server.unref();
+  // Node has no public way to the descriptor of a listening socket.
+  const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
   return {
+    fd,
     release: () =>
       new Promise<void>((resolve, reject) =>
         server.close((error) => (error ? reject(error) : resolve())),
@@ -186,12 +186,11 @@ export async function holdName({
   };
 }
 
-/** One rsync at a time on a destination of this host. @throws AppError `conflict`. */
-export function holdDestination({
-  destination,
-}: {
-  destination: string;
-}): Promise<{ release: () => Promise<void> }> {
+/**
+ * One rsync at a time on a destination of this host: rsyncs get the descriptor, so that it is held as
+ * long as one of them lives, though its agent was killed. @throws AppError `conflict`.
+ */
+export function holdDestination({ destination }: { destination: string }): Promise<Held> {
   return holdName({
     name: `destination ${destination}`,
     what: `another rsync is at work on ${destination}`,

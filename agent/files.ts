@@ -1,6 +1,16 @@
 import { open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
+/** Makes what was made, renamed or removed in a directory outlive a power failure. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
 /** Writes a file so that a crash leaves the old one or the new one: temporary file, fsync, rename, fsync of the directory. */
 export async function writeFileAtomically({
   path,
@@ -21,10 +31,5 @@ export async function writeFileAtomically({
     await file.close();
   }
   await rename(temporary, path);
-  const directory = await open(dirname(path), "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await syncDirectory(dirname(path));
 }

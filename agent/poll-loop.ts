@@ -15,7 +15,7 @@ import { followKeys, keysVersion } from "./follow-keys.ts";
 import { runTask } from "./run-task.ts";
 import { openSealed } from "./sealed.ts";
 import type { DaemonUser } from "./rsync/daemon-config.ts";
-import { leftSpoolEntries } from "./spool.ts";
+import type { SpoolEntry } from "./spool.ts";
 import { version } from "../protocol/version.ts";
 
 const waitSeconds = 25;
@@ -28,21 +28,26 @@ type RunningDaemon = {
   update: (admitted: { users: DaemonUser[]; serves: number | null }) => Promise<void>;
 };
 
-/** Delivers what an earlier process of this agent left; an rsync that died with it counts as interrupted. */
+/**
+ * Delivers what an earlier process of this agent left; an rsync that died with it counts as interrupted.
+ * All at once: one that the control plane cannot take must not hold up the others.
+ */
 export async function deliverLeftovers(
   ctx: AgentCtx,
-  { hurry }: { hurry: AbortSignal },
+  { left, hurry }: { left: SpoolEntry[]; hurry: AbortSignal },
 ): Promise<void> {
-  for (const entry of await leftSpoolEntries({ stateDir: ctx.config.stateDir })) {
-    if ((await entry.result()) === null) {
-      await entry.finish({
-        outcome: "interrupted",
-        ...nothingDone,
-        message: "the agent ended during this attempt",
-      });
-    }
-    await deliverResult(ctx, { entry, offset: 0, signal: hurry });
-  }
+  await Promise.all(
+    left.map(async (entry) => {
+      if ((await entry.result()) === null) {
+        await entry.finish({
+          outcome: "interrupted",
+          ...nothingDone,
+          message: "the agent ended during this attempt",
+        });
+      }
+      await deliverResult(ctx, { entry, offset: 0, signal: hurry });
+    }),
+  );
 }
 
 async function fetchDaemonUsers(
@@ -94,7 +99,7 @@ export async function pollLoop(
   ctx: AgentCtx,
   { daemon, stop, hurry }: { daemon: RunningDaemon | null; stop: AbortSignal; hurry: AbortSignal },
 ): Promise<void> {
-  const running = new Set<Promise<void>>();
+  const { running, ends } = ctx.work;
   let daemonUsersVersion: string | null = null;
   let failures = 0;
   let pollId = randomUUID();
@@ -125,10 +130,12 @@ export async function pollLoop(
     if (stop.aborted) break;
     try {
       const answer = await poll();
+      await ctx.contact.note({ at: Date.parse(answer.time) / 1000 });
       if (failures > 0) ctx.log("in contact with the control plane again");
       failures = 0;
       // The order may be signed with a key that is new: keys first, and until then the same lease again.
       if (answer.keysVersion !== keysVersion(ctx.identity.jwks)) await followKeys(ctx);
+      for (const taskId of answer.cancelled) ends.get(taskId)?.abort("cancelled");
       if (answer.lease) take(answer.lease);
       // What the poll brought is taken: the next one is another.
       pollId = randomUUID();

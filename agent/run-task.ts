@@ -15,37 +15,45 @@ import { verifyOrder } from "./verify-order.ts";
 import { workOn } from "./work.ts";
 
 const reportEveryMilliseconds = 1000;
-/** Without progress a heartbeat all the same: it extends the lease, and brings cancellations. */
-const heartbeatEveryMilliseconds = 10_000;
 
-/** Sends progress and log about every second; `end` is aborted with "lost" or "cancelled" when the work is to end. */
+/** Milliseconds to the next heartbeat: as the control plane says, moved by up to a fifth. */
+const heartbeatAfter = ({ heartbeatSeconds }: { heartbeatSeconds: number }) =>
+  heartbeatSeconds * 1000 * (0.8 + 0.4 * Math.random());
+
+/**
+ * Sends progress and log about every second, and a heartbeat when it is time for one: it extends the
+ * lease. `end` is aborted with "lost" or "cancelled" when the work is to end.
+ */
 function startReporting(
   ctx: AgentCtx,
-  { entry, end }: { entry: SpoolEntry; end: AbortController },
+  {
+    entry,
+    end,
+    heartbeatSeconds,
+  }: { entry: SpoolEntry; end: AbortController; heartbeatSeconds: number },
 ) {
   const state = {
     progress: null as Progress | null,
     sent: null as Progress | null,
     // Not Date.now(): a clock that is set back must not silence the heartbeats.
-    sentAt: performance.now(),
+    nextBeat: performance.now() + heartbeatAfter({ heartbeatSeconds }),
     offset: 0,
   };
   let current: Promise<void> = Promise.resolve();
   let stopped = false;
+  const onCancel = () => end.abort("cancelled");
   const once = async () => {
     try {
-      state.offset = await deliverLog(ctx, { entry, offset: state.offset });
-      const due = performance.now() - state.sentAt > heartbeatEveryMilliseconds;
-      if (state.progress !== state.sent || due) {
+      state.offset = await deliverLog(ctx, { entry, offset: state.offset, onCancel });
+      if (state.progress !== state.sent || performance.now() >= state.nextBeat) {
         const { progress } = state;
-        const answer = await report(ctx, {
-          entry,
-          kind: "heartbeat",
-          body: JSON.stringify({ progress }),
-        });
-        if (heartbeatAnswerSchema.parse(answer).cancel) end.abort("cancelled");
+        const body = JSON.stringify({ progress });
+        const answer = heartbeatAnswerSchema.parse(
+          await report(ctx, { entry, kind: "heartbeat", body }),
+        );
+        if (answer.cancel) onCancel();
         state.sent = progress;
-        state.sentAt = performance.now();
+        state.nextBeat = performance.now() + heartbeatAfter(answer);
       }
     } catch (error) {
       // Out of contact, rsync goes on and the spool keeps the log; a lost lease ends it.
@@ -106,7 +114,8 @@ export async function runTask(
 ): Promise<void> {
   const entry = await newSpoolEntry({ stateDir: ctx.config.stateDir, ticket: ticketOf(lease) });
   const end = new AbortController();
-  const reporting = startReporting(ctx, { entry, end });
+  ctx.work.ends.set(entry.ticket.taskId, end);
+  const reporting = startReporting(ctx, { entry, end, ...lease });
   let result: Report;
   try {
     const now = Date.now() / 1000 + ctx.clock.skewSeconds;
@@ -133,5 +142,6 @@ export async function runTask(
     `task ${entry.ticket.taskId}: ${result.outcome}${result.message ? `: ${result.message}` : ""}`,
   );
   const offset = await reporting.stop();
+  ctx.work.ends.delete(entry.ticket.taskId);
   await deliverResult(ctx, { entry, offset, signal: hurry });
 }

@@ -3,6 +3,7 @@ import { AppError } from "../protocol/errors.ts";
 import { noteStart, noteStop } from "./changes/carried.ts";
 import { listsDirectory } from "./changes/journal.ts";
 import { type Config, required } from "./config.ts";
+import { openContact } from "./contact.ts";
 import type { AgentCtx } from "./context.ts";
 import { holdName, resolveMirrorRoots, resolveQuarantines } from "./destination.ts";
 import { readIdentity } from "./identity.ts";
@@ -10,6 +11,7 @@ import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
 import { removeExpired } from "./quarantine.ts";
 import { startDaemon } from "./rsync/daemon.ts";
 import { endLeftovers } from "./rsync/leftovers.ts";
+import { leftSpoolEntries } from "./spool.ts";
 import { openSeenOrders } from "./verify-order.ts";
 
 /** The roots with the modules that a master serves them as: "mirror", "mirror-2" and so on. */
@@ -88,20 +90,25 @@ export async function runAgent({
     log("the machine went down without notice: each project's next sync compares its whole tree");
   const leftovers = await endLeftovers({ stateDir: config.stateDir });
   if (leftovers > 0) log(`ended ${leftovers} rsync processes that an agent before this one left`);
+  const clock = { skewSeconds: 0 };
   const ctx: AgentCtx = {
     config: { ...config, mirrorRoots, quarantines },
     identity,
     controlPlane: config.controlPlane ?? identity.controlPlane,
-    clock: { skewSeconds: 0 },
+    clock,
+    contact: await openContact({ stateDir: config.stateDir, clock, bootId, log }),
     seen: await openSeenOrders({ stateDir: config.stateDir }),
+    work: { running: new Set(), ends: new Map() },
     log,
   };
+  // Before the first poll: what it brings is not left over.
+  const left = await leftSpoolEntries({ stateDir: config.stateDir, log });
   const daemon = await startMastersDaemon(ctx);
   const stopCleaning = cleanQuarantines(ctx);
   try {
     log(`host ${identity.host} (${identity.roles.join(", ")}) polls ${ctx.controlPlane}`);
     await Promise.all([
-      deliverLeftovers(ctx, { hurry: stop }),
+      deliverLeftovers(ctx, { left, hurry: stop }),
       pollLoop(ctx, { daemon, stop, hurry }),
     ]);
   } finally {

@@ -1,24 +1,29 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { constants } from "node:fs";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { type Report, type Result, resultSchema } from "../protocol/report.ts";
-import { writeFileAtomically } from "./files.ts";
+import { syncDirectory, writeFileAtomically } from "./files.ts";
+import { isDiskError, openLog } from "./spool-log.ts";
 
 /** Bytes of log that are kept of one attempt. */
 const maxLogBytes = 4 * 1024 * 1024;
 
 const ticketSchema = z.object({ taskId: z.uuid(), attempt: z.int(), taskToken: z.string() });
+/** Whose log and result an entry holds, and the token that delivers them. */
 export type Ticket = z.infer<typeof ticketSchema>;
 
 const ticketFile = (directory: string) => join(directory, "ticket.json");
 const logFile = (directory: string) => join(directory, "log");
 const resultFile = (directory: string) => join(directory, "result.json");
 
-/** What one attempt leaves on disk until the control plane has it: task token, log, result. */
-export type SpoolEntry = {
-  directory: string;
-  ticket: Ticket;
+/**
+ * What one attempt leaves on disk until the control plane has it: ticket, log, result. What the disk
+ * does not take (it is full, or read-only) is kept in memory, and delivered from there.
+ */
+export type SpoolEntry<Kept = Ticket> = {
+  ticket: Kept;
   /** Appends a line to the log; beyond 4 MiB lines are counted only. */
   write: (line: string) => void;
   /** Writes buffered lines to disk; answers the log's length in bytes. */
@@ -27,62 +32,76 @@ export type SpoolEntry = {
   /** Stores the result, durably: from here on it is delivered, whatever happens. */
   finish: (result: Report) => Promise<Result>;
   result: () => Promise<Result | null>;
+  /** Lets go of the files; they stay. */
+  close: () => Promise<void>;
   remove: () => Promise<void>;
 };
 
-async function openEntry({
+/** Opens an entry whose ticket is in `directory`; null: all of it stays in memory, because of `fault`. */
+async function openEntry<Kept>({
   directory,
   ticket,
+  fault = null,
 }: {
-  directory: string;
-  ticket: Ticket;
-}): Promise<SpoolEntry> {
-  const handle = await open(logFile(directory), "a", 0o600);
-  let { size } = await stat(logFile(directory));
+  directory: string | null;
+  ticket: Kept;
+  fault?: Error | null;
+}): Promise<SpoolEntry<Kept>> {
+  const handle =
+    directory === null
+      ? null
+      : await open(logFile(directory), constants.O_RDWR | constants.O_CREAT, 0o600);
+  const log = openLog({ handle, size: handle ? (await handle.stat()).size : 0 });
   let lines: string[] = [];
+  let waiting = 0;
   let dropped = 0;
-  let writing: Promise<unknown> = Promise.resolve();
-  const flush = async () => {
-    const text = lines.join("");
-    lines = [];
-    if (text !== "") writing = writing.then(() => handle.appendFile(text));
-    await writing;
-    return size;
-  };
+  let inMemory: Result | null = null;
   const push = (line: string) => {
     lines.push(`${line}\n`);
-    size += Buffer.byteLength(line) + 1;
+    waiting += Buffer.byteLength(line) + 1;
+  };
+  const flush = () => {
+    if (lines.length > 0) log.push(lines.join(""));
+    lines = [];
+    waiting = 0;
+    return log.flush();
+  };
+  const store = async (result: Result) => {
+    if (directory === null) return fault;
+    try {
+      await handle!.sync();
+      await writeFileAtomically({
+        path: resultFile(directory),
+        text: JSON.stringify(result),
+        mode: 0o600,
+      });
+      return log.fault();
+    } catch (error) {
+      if (!isDiskError(error)) throw error;
+      return error;
+    }
   };
   return {
-    directory,
     ticket,
     write: (line) => {
-      if (size > maxLogBytes) dropped += 1;
+      if (log.size() + waiting > maxLogBytes) dropped += 1;
       else push(line);
     },
     flush,
-    readLog: async ({ offset, bytes }) => {
-      const file = await open(logFile(directory), "r");
-      try {
-        const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, offset);
-        return buffer.subarray(0, bytesRead);
-      } finally {
-        await file.close();
-      }
-    },
+    readLog: log.read,
     finish: async (result) => {
       if (dropped > 0) push(`… ${dropped} more lines not kept`);
-      await flush();
-      await handle.sync();
-      const whole = { ...result, logBytes: size };
-      await writeFileAtomically({
-        path: resultFile(directory),
-        text: JSON.stringify(whole),
-        mode: 0o600,
-      });
-      return whole;
+      const whole = { ...result, logBytes: await flush() };
+      const trouble = await store(whole);
+      inMemory = whole;
+      if (trouble) {
+        const note = `the agent's state directory cannot be written: ${trouble.message}`;
+        inMemory.message = [result.message, note].filter(Boolean).join("; ").slice(0, 4000);
+      }
+      return inMemory;
     },
     result: async () => {
+      if (inMemory !== null || directory === null) return inMemory;
       const text = await readFile(resultFile(directory), "utf8").catch(
         (error: NodeJS.ErrnoException) => {
           if (error.code !== "ENOENT") throw error;
@@ -91,14 +110,38 @@ async function openEntry({
       );
       return text === null ? null : resultSchema.parse(JSON.parse(text));
     },
+    close: async () => handle?.close(),
     remove: async () => {
-      await handle.close();
-      await rm(directory, { recursive: true, force: true });
+      await handle?.close();
+      if (directory !== null) await rm(directory, { recursive: true, force: true });
     },
   };
 }
 
-/** Makes the spool entry of a new attempt. */
+/** Makes the directory of an entry with its ticket, durably. */
+async function makeDirectory({ directory, ticket }: { directory: string; ticket: unknown }) {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await writeFileAtomically({
+    path: ticketFile(directory),
+    text: JSON.stringify(ticket),
+    mode: 0o600,
+  });
+  await syncDirectory(dirname(directory));
+}
+
+/** Makes an entry of which at least the ticket is on disk. @throws where the disk does not take it. */
+export async function newEntry<Kept>({
+  directory,
+  ticket,
+}: {
+  directory: string;
+  ticket: Kept;
+}): Promise<SpoolEntry<Kept>> {
+  await makeDirectory({ directory, ticket });
+  return openEntry({ directory, ticket });
+}
+
+/** Makes the spool entry of a new attempt; in memory where the disk takes nothing. */
 export async function newSpoolEntry({
   stateDir,
   ticket,
@@ -109,28 +152,75 @@ export async function newSpoolEntry({
   // After a restore of the control plane an attempt's number may come again before the first is delivered.
   const name = `${ticket.taskId}.${ticket.attempt}.${randomUUID().slice(0, 8)}`;
   const directory = join(stateDir, "spool", name);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  await writeFileAtomically({
-    path: ticketFile(directory),
-    text: JSON.stringify(ticket),
-    mode: 0o600,
-  });
-  return openEntry({ directory, ticket });
+  try {
+    return await newEntry({ directory, ticket });
+  } catch (error) {
+    if (!isDiskError(error)) throw error;
+    // Half an entry must not be taken for a whole one by the next start.
+    await rm(directory, { recursive: true, force: true });
+    return openEntry({ directory: null, ticket, fault: error });
+  }
 }
 
-/** Entries that an earlier process of this agent left; one without a ticket never began. */
-export async function leftSpoolEntries({ stateDir }: { stateDir: string }): Promise<SpoolEntry[]> {
+/** Opens the entry in a directory. One without a ticket never began: null, and it is removed. @throws where it is damaged. */
+export async function openLeftEntry<Schema extends z.ZodType>({
+  directory,
+  schema,
+}: {
+  directory: string;
+  schema: Schema;
+}): Promise<SpoolEntry<z.output<Schema>> | null> {
+  const text = await readFile(ticketFile(directory), "utf8").catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+      return null;
+    },
+  );
+  if (text === null) {
+    await rm(directory, { recursive: true });
+    return null;
+  }
+  const entry = await openEntry({ directory, ticket: schema.parse(JSON.parse(text)) });
+  // Read now: what cannot be is to be found here.
+  await entry.result();
+  return entry;
+}
+
+/** Puts an entry aside that cannot be read: the disk was damaged. It must not keep the agent from its work. */
+export async function putAside({
+  stateDir,
+  directory,
+}: {
+  stateDir: string;
+  directory: string;
+}): Promise<string> {
+  const aside = join(stateDir, "damaged", `${Date.now()}-${directory.split("/").at(-1)}`);
+  await mkdir(dirname(aside), { recursive: true, mode: 0o700 });
+  await rename(directory, aside);
+  return aside;
+}
+
+/** Entries that an earlier process of this agent left. */
+export async function leftSpoolEntries({
+  stateDir,
+  log,
+}: {
+  stateDir: string;
+  log: (message: string) => void;
+}): Promise<SpoolEntry[]> {
   const root = join(stateDir, "spool");
   await mkdir(root, { recursive: true, mode: 0o700 });
   const entries: SpoolEntry[] = [];
   for (const name of await readdir(root)) {
     const directory = join(root, name);
     try {
-      const ticket = ticketSchema.parse(JSON.parse(await readFile(ticketFile(directory), "utf8")));
-      entries.push(await openEntry({ directory, ticket }));
+      const entry = await openLeftEntry({ directory, schema: ticketSchema });
+      if (entry) entries.push(entry);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      await rm(directory, { recursive: true });
+      const aside = await putAside({ stateDir, directory });
+      log(
+        `a spooled result is damaged, and was put aside as ${aside}: ${(error as Error).message}`,
+      );
     }
   }
   return entries;

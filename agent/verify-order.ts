@@ -41,7 +41,10 @@ export async function openSeenOrders({ stateDir }: { stateDir: string }): Promis
         expires,
       );
       const snapshot = JSON.stringify(Object.fromEntries(seen));
-      written = written.then(() => writeFileAtomically({ path, text: snapshot, mode: 0o600 }));
+      // A full disk refuses this order, not those that come when there is room again.
+      written = written
+        .catch(() => undefined)
+        .then(() => writeFileAtomically({ path, text: snapshot, mode: 0o600 }));
       await written;
     },
   };

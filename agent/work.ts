@@ -49,7 +49,8 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
     for (const { step, destination } of places) {
       const held = await holdDestination({ destination });
       try {
-        const done = await pullStep(ctx, { step, destination, input, journal, keep });
+        const inner = { ...ctx, config: { ...ctx.config, holding: held.fd } };
+        const done = await pullStep(inner, { step, destination, input, journal, keep });
         result = together(result, done);
       } finally {
         await held.release();

@@ -37,6 +37,7 @@ const colours: Record<string, "green" | "red" | "yellow" | "cyan"> = {
   drained: "yellow",
   invited: "yellow",
   cancelled: "yellow",
+  lost: "red",
   skipped: "yellow",
 };
 

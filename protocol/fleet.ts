@@ -79,12 +79,18 @@ export const pollAnswerSchema = z.object({
       /** Task token, a JWS: authorises the reports on this attempt. */
       taskToken: z.string(),
       leaseSeconds: z.int(),
+      /** Seconds to the first heartbeat; the agent moves each by up to a fifth. */
+      heartbeatSeconds: z.number().positive(),
     })
     .nullable(),
+  /** Ids of this host's tasks that an operator cancelled and that still run. */
+  cancelled: z.array(z.uuid()),
   /** Differs from the agent's: fetch `GET /v1/agent/daemon-users`. */
   daemonUsersVersion: z.string().nullable(),
   /** Differs from that of the pinned task keys: fetch `POST /v1/agent/task-keys`. */
   keysVersion: z.string(),
+  /** The control plane's clock: agents measure theirs against it. */
+  time: z.iso.datetime(),
 });
 export type PollAnswer = z.infer<typeof pollAnswerSchema>;
 

@@ -39,10 +39,21 @@ export const heartbeatSchema = z.strictObject({ progress: progressSchema.nullabl
 /** Answer to a heartbeat. */
 export const heartbeatAnswerSchema = z.object({
   leaseSeconds: z.int(),
+  /** Seconds to the next heartbeat; the agent moves each by up to a fifth. */
+  heartbeatSeconds: z.number().positive(),
   /** An operator cancelled the task: end rsync and report `cancelled`. */
   cancel: z.boolean(),
 });
 export type HeartbeatAnswer = z.infer<typeof heartbeatAnswerSchema>;
+
+/** Answer to a piece of log. */
+export const logAnswerSchema = z.object({
+  /** Where the next piece is to begin: the control plane has every byte before it. */
+  nextOffset: z.int().min(0),
+  /** As in a heartbeat's answer. */
+  cancel: z.boolean(),
+});
+export type LogAnswer = z.infer<typeof logAnswerSchema>;
 
 /** Longest log chunk in bytes; a longer body is refused. */
 export const maxLogChunkBytes = 256 * 1024;

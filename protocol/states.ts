@@ -1,9 +1,12 @@
-/** States of a task. `queued` waits for its host; `leased` is held by the host's agent. */
-export const taskStates = ["queued", "leased", "succeeded", "failed", "cancelled"] as const;
+/**
+ * States of a task. `queued` waits for its host; `leased` is held by the host's agent; of a `lost` one
+ * nobody knows what it did: its agent went silent during the last attempt.
+ */
+export const taskStates = ["queued", "leased", "succeeded", "failed", "cancelled", "lost"] as const;
 export type TaskState = (typeof taskStates)[number];
 
 /** What can happen to a task. */
-type TaskEvent = "lease" | "succeed" | "fail" | "retry" | "expire" | "exhaust" | "cancel";
+type TaskEvent = "lease" | "succeed" | "fail" | "retry" | "expire" | "exhaust" | "cancel" | "lose";
 
 /** The state machine of a task; an event that a state does not list cannot happen in it. */
 export const taskTransitions: Record<TaskState, Partial<Record<TaskEvent, TaskState>>> = {
@@ -15,10 +18,12 @@ export const taskTransitions: Record<TaskState, Partial<Record<TaskEvent, TaskSt
     expire: "queued",
     exhaust: "failed",
     cancel: "cancelled",
+    lose: "lost",
   },
   succeeded: {},
   failed: {},
   cancelled: {},
+  lost: {},
 };
 
 /** States of one attempt. `superseded` lost its lease; what it reports later is kept as evidence only. */

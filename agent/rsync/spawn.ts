@@ -37,6 +37,8 @@ export type RsyncCtx = {
   stateDir: string;
   /** Command and arguments that start rsync with another priority; none: as the agent's. */
   wrapper: string[];
+  /** Descriptor that holds the destination: rsync inherits it, and with it the hold. */
+  holding?: number;
 };
 
 export type RunInput = {
@@ -124,7 +126,8 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     detached: true,
     buffer: false,
     reject: false,
-    stdin: "ignore",
+    // execa takes any descriptor here; its types know those up to 9.
+    stdio: ["ignore", "pipe", "pipe", ...(ctx.holding === undefined ? [] : [ctx.holding as 9])],
     encoding: "buffer",
     cleanup: true,
   });

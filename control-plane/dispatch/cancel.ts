@@ -5,6 +5,7 @@ import { lockProject } from "../db/queries/projects.ts";
 import { projects, runs, tasks } from "../db/schema.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { startQueuedRun } from "./start-run.ts";
+import { notifyHost } from "./wake.ts";
 
 const finishedStates = new Set(["succeeded", "failed", "cancelled", "skipped"]);
 
@@ -20,7 +21,9 @@ async function cancelTasks(ctx: Ctx, { where }: { where: ReturnType<typeof and> 
     .update(tasks)
     .set({ cancelRequestedAt: now })
     .where(and(where, eq(tasks.state, "leased")))
-    .returning({ runId: tasks.runId });
+    .returning({ runId: tasks.runId, hostId: tasks.hostId });
+  // Its held poll brings it the word, if that is sooner than its next heartbeat.
+  for (const { hostId } of leased) await notifyHost(ctx, { hostId });
   return [...new Set([...waiting, ...leased].map(({ runId }) => runId))];
 }
 

@@ -13,7 +13,9 @@ export async function closeRunIfDone(
     .innerJoin(hosts, eq(hosts.id, tasks.hostId))
     .where(eq(tasks.runId, runId));
   if (rows.some(({ state }) => state === "queued" || state === "leased")) return undefined;
-  const failed = rows.filter(({ state }) => state === "failed").map(({ host }) => host);
+  const failed = rows
+    .filter(({ state }) => state === "failed" || state === "lost")
+    .map(({ host }) => host);
   const cancelled = rows.some(({ state }) => state === "cancelled");
   const [closed] = await ctx.db
     .update(runs)

@@ -29,8 +29,9 @@ function nextState({ task, result }: { task: TaskRow; result: Result | null }) {
   const event = result ? eventByOutcome[result.outcome] : "retry";
   if (event !== "retry") return stateByEvent[event];
   // Cancelled is what the agent says; of one that went silent nobody knows.
-  if (task.cancelRequestedAt) return result ? "cancelled" : "failed";
-  return task.attempt < task.maxAttempts ? "queued" : "failed";
+  if (task.cancelRequestedAt) return result ? "cancelled" : "lost";
+  if (task.attempt < task.maxAttempts) return "queued";
+  return result ? "failed" : "lost";
 }
 
 function attemptStateOf(result: Result | null): AttemptState {

@@ -1,4 +1,4 @@
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, isNotNull, sql } from "drizzle-orm";
 import type { PollAnswer } from "../../protocol/fleet.ts";
 import type { SyncSpec } from "../../protocol/order.ts";
 import {
@@ -11,12 +11,15 @@ import { AppError } from "../../protocol/errors.ts";
 import { signOrder, signTaskToken } from "../auth/task-tokens.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import type { Ctx } from "../context.ts";
+import { isViolationOf } from "../db/database-errors.ts";
 import { attempts, tasks } from "../db/schema.ts";
 import { finishAttempt } from "./finish.ts";
 import { syncSpec } from "./sync-spec.ts";
 
 /** Seconds that a lease lasts without a heartbeat. */
 export const leaseSeconds = 120;
+/** Seconds between heartbeats: several may be lost before a lease is. */
+const heartbeatSeconds = 10;
 
 type TaskRow = typeof tasks.$inferSelect;
 
@@ -118,11 +121,18 @@ export async function leaseTask(
   ctx: Ctx,
   { host, pollId }: { host: HostRow; pollId: string },
 ): Promise<PollAnswer["lease"]> {
-  const earlier = await leaseOfPoll(ctx, { hostId: host.id, pollId });
-  const lease = await ctx.db.transaction(async (tx) => {
-    const inner = { ...ctx, db: tx };
-    const task = earlier ?? (await leaseWaitingTask(inner, { host, pollId }));
-    return task && { task, sync: await specOrFault(inner, { task, host }) };
+  const take = async () => {
+    const earlier = await leaseOfPoll(ctx, { hostId: host.id, pollId });
+    return ctx.db.transaction(async (tx) => {
+      const inner = { ...ctx, db: tx };
+      const task = earlier ?? (await leaseWaitingTask(inner, { host, pollId }));
+      return task && { task, sync: await specOrFault(inner, { task, host }) };
+    });
+  };
+  // The poll may be held twice, once on a connection that is dead: one lease for both.
+  const lease = await take().catch((error: unknown) => {
+    if (!isViolationOf(error, { constraint: "tasks_of_poll" })) throw error;
+    return take();
   });
   if (!lease) return null;
   const { task, sync } = lease;
@@ -136,6 +146,7 @@ export async function leaseTask(
     order: await signOrder(ctx, { ...attempt, sync }),
     taskToken: await signTaskToken(ctx, { ...attempt, lease: pollId }),
     leaseSeconds,
+    heartbeatSeconds,
   };
 }
 
@@ -157,6 +168,20 @@ export async function secondsToNextTask(
       ),
     );
   return row?.seconds == null ? null : Number(row.seconds);
+}
+
+/** Tasks that a host works on and that an operator cancelled: each answer to a poll names them. */
+export async function cancelledTasks(
+  { db }: Pick<Ctx, "db">,
+  { hostId }: { hostId: string },
+): Promise<string[]> {
+  const rows = await db
+    .select({ id: tasks.id })
+    .from(tasks)
+    .where(
+      and(eq(tasks.hostId, hostId), eq(tasks.state, "leased"), isNotNull(tasks.cancelRequestedAt)),
+    );
+  return rows.map(({ id }) => id);
 }
 
 /** Extends a lease and keeps the progress. @throws AppError `stale-attempt`. */
@@ -186,5 +211,5 @@ export async function heartbeat(
     .returning({ cancelRequestedAt: tasks.cancelRequestedAt });
   if (!extended)
     throw new AppError("stale-attempt", `attempt ${attempt} of this task holds no lease: end it`);
-  return { leaseSeconds, cancel: extended.cancelRequestedAt !== null };
+  return { leaseSeconds, heartbeatSeconds, cancel: extended.cancelRequestedAt !== null };
 }

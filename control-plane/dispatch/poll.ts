@@ -5,15 +5,17 @@ import { pinnedKeysVersion } from "../auth/task-keys.ts";
 import type { Ctx } from "../context.ts";
 import { noteSeen } from "../db/queries/hosts.ts";
 import { daemonUsersVersion } from "./daemon-users.ts";
-import { leaseTask, secondsToNextTask } from "./lease.ts";
+import { cancelledTasks, leaseTask, secondsToNextTask } from "./lease.ts";
 
 /** Longest time in seconds that a poll is held: below the usual idle limits of proxies. */
 const maxWaitSeconds = 25;
 
+type Draft = Omit<PollAnswer, "cancelled" | "time">;
+
 async function answerNow(
   ctx: Ctx,
   { host, input }: { host: HostRow; input: Poll },
-): Promise<PollAnswer> {
+): Promise<Draft> {
   const version = host.roles.includes("master") ? await daemonUsersVersion(ctx, { host }) : null;
   const lease = await leaseTask(ctx, { host, pollId: input.pollId }).catch((error: unknown) => {
     // A source that is not known yet delays the task: it stays queued for the next poll.
@@ -35,19 +37,25 @@ export async function poll(
     seconds: Math.min(input.waitSeconds, maxWaitSeconds),
     signal,
   });
+  const whole = async (answer: Draft): Promise<PollAnswer> => ({
+    ...answer,
+    time: new Date().toISOString(),
+    cancelled: await cancelledTasks(ctx, { hostId: host.id }),
+  });
   try {
     const { revoked } = await noteSeen(ctx, { hostId: host.id, poll: input });
     if (revoked) throw new AppError("agent-revoked", `host ${host.name} was revoked`);
     const first = await answerNow(ctx, { host, input });
-    if (first.lease || first.daemonUsersVersion !== input.daemonUsersVersion) return first;
+    if (first.lease || first.daemonUsersVersion !== input.daemonUsersVersion)
+      return await whole(first);
     const next = await secondsToNextTask(ctx, { hostId: host.id });
     const due =
       next === null ? undefined : setTimeout(waiter.cancel, Math.max(0, next) * 1000 + 50);
     await waiter.woken;
     clearTimeout(due);
     // An agent that has gone away must not be given a lease.
-    if (signal.aborted) return first;
-    return await answerNow(ctx, { host, input });
+    if (signal.aborted) return await whole(first);
+    return await whole(await answerNow(ctx, { host, input }));
   } finally {
     waiter.cancel();
   }

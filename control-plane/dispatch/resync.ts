@@ -1,6 +1,7 @@
 import { and, eq, gt, inArray, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Trigger } from "../../protocol/run.ts";
+import type { TaskState } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
 import { projects, replicas, runs, tasks } from "../db/schema.ts";
@@ -72,6 +73,9 @@ export async function catchUp(ctx: Ctx, { project }: { project: ProjectRow }): P
   if (hostIds.length > 0) await distributeTo(ctx, { project, hostIds, trigger: "resync" });
 }
 
+/** States in which a task has not done what it was for. */
+const undone = new Set<TaskState>(["failed", "cancelled", "lost"]);
+
 async function lastMasterState(ctx: Ctx, { runId }: { runId: string }) {
   const rows = await ctx.db.select().from(tasks).where(eq(tasks.runId, runId));
   return { master: rows.find(({ role }) => role === "master"), rows };
@@ -111,9 +115,7 @@ export async function retryRun(
   const project = await lockProject(ctx.db, { where: eq(projects.id, found.run.projectId) });
   const { master, rows } = await lastMasterState(ctx, { runId: id });
   const again = rows.filter(
-    (task) =>
-      (task.state === "failed" || task.state === "cancelled") &&
-      (onlyTask === undefined || task.id === onlyTask),
+    (task) => undone.has(task.state) && (onlyTask === undefined || task.id === onlyTask),
   );
   if (again.length === 0 && found.run.state !== "skipped" && found.run.state !== "cancelled")
     throw new AppError("conflict", "nothing in it has failed or was cancelled");
@@ -141,7 +143,7 @@ export async function retryRun(
 export async function retryTask(ctx: Ctx, { id }: { id: string }): Promise<string> {
   const [task] = await ctx.db.select().from(tasks).where(eq(tasks.id, id));
   if (!task) throw new AppError("not-found", "there is no such task");
-  if (task.state !== "failed" && task.state !== "cancelled")
+  if (!undone.has(task.state))
     throw new AppError(
       "conflict",
       `the task has neither failed nor was it cancelled: it is ${task.state}`,

@@ -2,15 +2,16 @@ import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { AppError, type ErrorCode, type Problem, statusByCode } from "../../protocol/errors.ts";
 import type { Ctx } from "../context.ts";
-import { isUnavailable } from "../db/unavailable.ts";
+import { databaseTrouble } from "../db/database-errors.ts";
 
 function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof HTTPException && error.status < 500) {
     return new AppError("malformed-body", error.message, { cause: error });
   }
-  if (isUnavailable(error))
-    return new AppError("unavailable", "the database does not answer: try again", { cause: error });
+  const trouble = databaseTrouble(error);
+  if (trouble !== null)
+    return new AppError("unavailable", `${trouble}: try again`, { cause: error });
   return new AppError("internal", "internal error", { cause: error });
 }
 

@@ -4,6 +4,7 @@ import { queryNumber } from "../../protocol/paging.ts";
 import {
   heartbeatAnswerSchema,
   heartbeatSchema,
+  logAnswerSchema,
   maxLogChunkBytes,
   resultSchema,
 } from "../../protocol/report.ts";
@@ -42,14 +43,15 @@ export const taskReportOperations: Operation[] = [
       ...one,
       id: "appendTaskLog",
       path: "/v1/tasks/{id}/log",
-      summary: "Append bytes to the attempt's log; the same piece again changes nothing",
+      summary:
+        "Append bytes to the attempt's log; those that it has already change nothing, and none is left out",
       query: z.strictObject({
         offset: queryNumber({ min: 0, max: 999_999_999 }).meta({
           description: "Where the piece begins, in bytes",
         }),
       }),
       rawBody: "application/octet-stream",
-      answer: z.object({ nextOffset: z.int() }),
+      answer: logAnswerSchema,
       errors: ["not-found", "body-too-large"],
     },
     async (ctx, c, { query }) => {
@@ -58,8 +60,8 @@ export const taskReportOperations: Operation[] = [
       if (bytes.length > maxLogChunkBytes) {
         throw new AppError("body-too-large", `a log chunk may have ${maxLogChunkBytes} bytes`);
       }
-      await keepLogChunk(ctx, { taskId: sub, attempt, position: query.offset, bytes });
-      return c.json({ nextOffset: query.offset + bytes.length });
+      const chunk = { taskId: sub, attempt, position: query.offset, bytes };
+      return c.json(await keepLogChunk(ctx, chunk));
     },
   ),
   raw(

@@ -20,9 +20,16 @@ async function deliverTo(answers: { log: ErrorCode | null; result: (ErrorCode | 
     const code = kind === "log" ? answers.log : (answers.result.shift() ?? null);
     const status = code === null ? 200 : statusByCode[code];
     const problem = { type: "x", title: "x", status, code, detail: "as told" };
-    request.resume().once("end", () => {
-      response.writeHead(status).end(JSON.stringify(code === null ? {} : problem));
-    });
+    const offset = Number(new URL(request.url!, "http://host").searchParams.get("offset"));
+    let length = 0;
+    request
+      .on("data", (chunk: Buffer) => {
+        length += chunk.length;
+      })
+      .once("end", () => {
+        const answer = { nextOffset: offset + length, cancel: false };
+        response.writeHead(status).end(JSON.stringify(code === null ? answer : problem));
+      });
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => void server.close());

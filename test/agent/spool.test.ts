@@ -15,7 +15,7 @@ test("log and result of an attempt outlive the agent", async () => {
   entry.write("ünïcode");
   const { logBytes: _, ...result } = testResult({ message: "done" });
   await entry.finish(result);
-  const [left] = await leftSpoolEntries({ stateDir });
+  const [left] = await leftSpoolEntries({ stateDir, log: () => {} });
   expect(left!.ticket).toEqual(entry.ticket);
   const text = "first\nünïcode\n";
   expect(await left!.result()).toMatchObject({
@@ -32,14 +32,14 @@ test("an attempt that the agent died in is left without a result", async () => {
   const entry = await newSpoolEntry({ stateDir, ticket: ticket() });
   entry.write("begun");
   await entry.flush();
-  const [left] = await leftSpoolEntries({ stateDir });
+  const [left] = await leftSpoolEntries({ stateDir, log: () => {} });
   expect(await left!.result()).toBeNull();
 });
 
 test("a directory without a ticket is removed: its attempt never began", async () => {
   const stateDir = await temporaryDirectory();
   await mkdir(join(stateDir, "spool", "half"), { recursive: true });
-  expect(await leftSpoolEntries({ stateDir })).toEqual([]);
+  expect(await leftSpoolEntries({ stateDir, log: () => {} })).toEqual([]);
   expect(await readdir(join(stateDir, "spool"))).toEqual([]);
 });
 

@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { calculateJwkThumbprint, SignJWT } from "jose";
 import { readConfig } from "../../agent/config.ts";
+import { openContact } from "../../agent/contact.ts";
 import type { AgentCtx } from "../../agent/context.ts";
 import type { Identity } from "../../agent/identity.ts";
 import { openSeenOrders } from "../../agent/verify-order.ts";
@@ -64,12 +65,15 @@ export async function makeAgentCtx(settings: Record<string, string> = {}) {
     environment: {},
     flags: { "state-dir": stateDir, "mirror-roots": mirrorRoot, sources: "rsync://*", ...settings },
   });
+  const clock = { skewSeconds: 0 };
   const ctx: AgentCtx = {
     config: { ...config, mirrorRoots: [mirrorRoot] },
     identity,
     controlPlane: "http://127.0.0.1:1",
-    clock: { skewSeconds: 0 },
+    clock,
+    contact: await openContact({ stateDir, clock, bootId: "boot", log: () => {} }),
     seen: await openSeenOrders({ stateDir }),
+    work: { running: new Set(), ends: new Map() },
     log: () => {},
   };
   const { d: _, ...key } = identity.sealingKey;

@@ -1,5 +1,6 @@
 import { and, asc, desc, eq, gte, lt, sql } from "drizzle-orm";
 import { AppError } from "../../../protocol/errors.ts";
+import type { LogAnswer } from "../../../protocol/report.ts";
 import type { Ctx } from "../../context.ts";
 import { attempts, logChunks, tasks } from "../schema.ts";
 
@@ -7,39 +8,42 @@ import { attempts, logChunks, tasks } from "../schema.ts";
 const maxLogBytes = 8 * 1024 * 1024;
 
 /**
- * Keeps what is new of one piece of an attempt's log: an agent that did not hear the answer, or has
- * started again, sends pieces that begin or end elsewhere. @throws AppError `body-too-large`, `not-found`.
+ * Keeps what is new of a piece of an attempt's log. The log has no holes: a piece that begins beyond
+ * its end is not kept, and the answer says where to begin. @throws AppError `body-too-large`, `not-found`.
  */
 export async function keepLogChunk(
   { db }: Pick<Ctx, "db">,
-  chunk: { taskId: string; attempt: number; position: number; bytes: Buffer },
-): Promise<void> {
-  if (chunk.position + chunk.bytes.length > maxLogBytes) {
+  {
+    taskId,
+    attempt,
+    position,
+    bytes,
+  }: { taskId: string; attempt: number; position: number; bytes: Buffer },
+): Promise<LogAnswer> {
+  if (position + bytes.length > maxLogBytes) {
     throw new AppError("body-too-large", `the log of one attempt may have ${maxLogBytes} bytes`);
   }
-  await db.transaction(async (tx) => {
-    const [attempt] = await tx
-      .select({ attempt: attempts.attempt })
+  return db.transaction(async (tx) => {
+    // Locked: the same piece may come twice at once, from before and after a time-out.
+    const [owner] = await tx
+      .select({ current: tasks.attempt, cancelRequestedAt: tasks.cancelRequestedAt })
       .from(attempts)
-      .where(and(eq(attempts.taskId, chunk.taskId), eq(attempts.attempt, chunk.attempt)))
-      // Two pieces at once must each see what the other brought.
-      .for("update");
-    if (!attempt) throw new AppError("not-found", "there is no such attempt");
+      .innerJoin(tasks, eq(tasks.id, attempts.taskId))
+      .where(and(eq(attempts.taskId, taskId), eq(attempts.attempt, attempt)))
+      .for("update", { of: attempts });
+    if (!owner) throw new AppError("not-found", "there is no such attempt");
     const [last] = await tx
-      .select({
-        end: sql`${logChunks.position} + length(${logChunks.bytes})`.mapWith(Number),
-      })
+      .select({ end: sql<string>`${logChunks.position} + length(${logChunks.bytes})` })
       .from(logChunks)
-      .where(and(eq(logChunks.taskId, chunk.taskId), eq(logChunks.attempt, chunk.attempt)))
+      .where(and(eq(logChunks.taskId, taskId), eq(logChunks.attempt, attempt)))
       .orderBy(desc(logChunks.position))
       .limit(1);
-    const known = Math.max(0, (last?.end ?? 0) - chunk.position);
-    if (known >= chunk.bytes.length) return;
-    await tx.insert(logChunks).values({
-      ...chunk,
-      position: chunk.position + known,
-      bytes: chunk.bytes.subarray(known),
-    });
+    const end = Number(last?.end ?? 0);
+    const fresh = position > end ? Buffer.alloc(0) : bytes.subarray(end - position);
+    if (fresh.length > 0)
+      await tx.insert(logChunks).values({ taskId, attempt, position: end, bytes: fresh });
+    const cancel = owner.current === attempt && owner.cancelRequestedAt !== null;
+    return { nextOffset: end + fresh.length, cancel };
   });
 }
 

@@ -1,0 +1,56 @@
+/** An error and what led to it; of several addresses that were tried, all. */
+function* chainOf(error: unknown): Generator<Error> {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    yield at;
+    if (at instanceof AggregateError) for (const each of at.errors) yield* chainOf(each);
+  }
+}
+
+/** What Postgres or the connection to it says of an error, wherever in its chain of causes; null: nothing. */
+function databaseFault(error: unknown): { code: string; constraint: string | undefined } | null {
+  for (const at of chainOf(error)) {
+    const { code, syscall, constraint } = at as {
+      code?: unknown;
+      syscall?: string;
+      constraint?: string;
+    };
+    // A file's error is none of the database's.
+    if (syscall !== undefined && !/^(connect|read|write|getaddrinfo)$/.test(syscall)) continue;
+    if (typeof code === "string") return { code, constraint };
+  }
+  return null;
+}
+
+/** Did a statement fail because a unique index has such a row already? */
+export function isViolationOf(error: unknown, { constraint }: { constraint: string }): boolean {
+  const fault = databaseFault(error);
+  return fault?.code === "23505" && fault.constraint === constraint;
+}
+
+// SQLSTATE classes and codes (Postgres, appendix A), and what the system calls a lost connection.
+const troubles: [RegExp, string][] = [
+  [/^53100$/, "the database's disk is full"],
+  [/^53300$/, "the database has no connection left"],
+  [/^53/, "the database has not enough room"],
+  [/^25006$/, "the database is read-only"],
+  [/^(57P0[1-5]|57014)$/, "the database is stopping or starting"],
+  [/^58/, "the database's machine has a fault"],
+  [/^(40001|40P01|55P03)$/, "the database was busy with the same rows"],
+  [
+    /^(08|ECONN|EPIPE|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/,
+    "the database does not answer",
+  ],
+];
+
+/** The driver's and our own words of connections, which have no code. */
+const lostConnection =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|the database has said nothing|this host of DATABASE_URL is a standby)/;
+
+/** Says of a failed statement what is the matter with the database, where sending it again can help; null elsewhere. */
+export function databaseTrouble(error: unknown): string | null {
+  if ([...chainOf(error)].some(({ message }) => lostConnection.test(message)))
+    return "the database does not answer";
+  const fault = databaseFault(error);
+  if (!fault) return null;
+  return troubles.find(([codes]) => codes.test(fault.code))?.[1] ?? null;
+}
