@@ -24,6 +24,8 @@ export const settings = {
   parallel: "rsyncs at a time (default 2)",
   "min-free-percent":
     "space and inodes that must stay free on a mirror root, in percent (default 1; 0: not looked at)",
+  "standing-after-seconds":
+    'seconds without contact after which this host follows its standing orders (default 3600); "off": never',
   quarantines:
     'directories, one for each mirror root in its order, separated by ":", where deleted files wait; outside of all mirror roots, on the same file system (default: deleted files are gone)',
   "quarantine-days": "days that they wait there (default 7)",
@@ -94,6 +96,11 @@ const valuesSchema = z.object({
   quarantines: directories({ example: "/srv/mirror-quarantine" }).optional(),
   "quarantine-days": z.preprocess(wholeNumber, between(1, 3650)).default(7),
   nice: z.preprocess(wholeNumber, between(0, 19)).optional(),
+  "standing-after-seconds": z
+    .union([z.literal("off"), z.preprocess(wholeNumber, z.int().min(1).max(604_800))], {
+      error: 'must be "off" or a whole number of seconds from 1 to 604800',
+    })
+    .default(3600),
   "io-priority": z
     .string()
     .regex(/^(idle|[0-7])$/, 'must be "idle" or a number from 0 to 7')
@@ -116,6 +123,8 @@ export type Config = {
   /** Where deleted files wait, for each mirror root; null: they are gone. */
   quarantines: string[] | null;
   quarantineDays: number;
+  /** null: standing orders are never followed. */
+  standingAfterSeconds: number | null;
 };
 
 function readFile(file: string | undefined): Record<string, string | undefined> {
@@ -208,6 +217,8 @@ export function readConfig({
     rootMarker: values["root-marker"] ?? null,
     quarantines: values.quarantines ?? null,
     quarantineDays: values["quarantine-days"],
+    standingAfterSeconds:
+      values["standing-after-seconds"] === "off" ? null : values["standing-after-seconds"],
   };
 }
 

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { clockToleranceSeconds } from "../protocol/order.ts";
 import { writeFileAtomically } from "./files.ts";
 import type { Clock } from "./request.ts";
+import { isDiskError } from "./spool-log.ts";
 
 /** Seconds between two notes on disk. */
 const noteEverySeconds = 60;
@@ -91,8 +92,13 @@ export async function openContact({
         );
       }
       if (heard.uptime - noted < noteEverySeconds) return;
-      await writeFileAtomically({ path, text: JSON.stringify(heard), mode: 0o600 });
       noted = heard.uptime;
+      try {
+        await writeFileAtomically({ path, text: JSON.stringify(heard), mode: 0o600 });
+      } catch (error) {
+        if (!isDiskError(error)) throw error;
+        log(`${path} cannot be written: ${error.message}`);
+      }
     },
     look: () => heard && judgeClock({ heard, reading: read() }),
   };

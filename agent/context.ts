@@ -2,6 +2,7 @@ import type { Config } from "./config.ts";
 import type { Contact } from "./contact.ts";
 import type { Identity } from "./identity.ts";
 import type { Clock } from "./request.ts";
+import type { StandingSet } from "./standing/orders.ts";
 import type { SeenOrders } from "./verify-order.ts";
 
 /** What this agent works on now. */
@@ -10,6 +11,19 @@ export type Work = {
   running: Set<Promise<void>>;
   /** Ends a task, by its id: "cancelled" or "lost" is why. */
   ends: Map<string, AbortController>;
+  /** Projects of the tasks that run. */
+  projects: Set<string>;
+};
+
+/** Standing orders, and what is done by them. */
+export type Standing = {
+  set: StandingSet;
+  /** Seconds without contact after which they are followed. */
+  afterSeconds: number;
+  /** Projects that are worked on by them, with the host of the upstream whose limit counts. */
+  busy: Map<string, string | null>;
+  /** Names of the runs that wait for the control plane. */
+  waiting: Set<string>;
 };
 
 /** What each part of a running agent gets first. */
@@ -22,5 +36,7 @@ export type AgentCtx = {
   contact: Contact;
   seen: SeenOrders;
   work: Work;
+  /** null: switched off. */
+  standing: Standing | null;
   log: (message: string) => void;
 };

@@ -1,32 +1,22 @@
 import { randomUUID } from "node:crypto";
 import { nothingDone } from "../protocol/report.ts";
 import { AppError } from "../protocol/errors.ts";
-import {
-  daemonUsersSchema,
-  type PollAnswer,
-  pollAnswerSchema,
-  type Root,
-} from "../protocol/fleet.ts";
+import { type PollAnswer, pollAnswerSchema } from "../protocol/fleet.ts";
 import { backOff } from "./back-off.ts";
-import type { AgentCtx } from "./context.ts";
+import type { AgentCtx, Standing } from "./context.ts";
+import { fetchDaemonUsers, type RunningDaemon } from "./daemon-users.ts";
 import { deliverResult } from "./deliver.ts";
 import { signedRequest } from "./request.ts";
 import { followKeys, keysVersion } from "./follow-keys.ts";
 import { runTask } from "./run-task.ts";
-import { openSealed } from "./sealed.ts";
-import type { DaemonUser } from "./rsync/daemon-config.ts";
 import type { SpoolEntry } from "./spool.ts";
+import { fetchStandingOrders, removeStandingSet } from "./standing/orders.ts";
+import { deliverStandingRuns } from "./standing/spool.ts";
 import { version } from "../protocol/version.ts";
 
 const waitSeconds = 25;
 /** Beyond the wait: the network, and a control plane that is busy. */
 const answerSeconds = 15;
-
-type RunningDaemon = {
-  port: number;
-  roots: Root[];
-  update: (admitted: { users: DaemonUser[]; serves: number | null }) => Promise<void>;
-};
 
 /**
  * Delivers what an earlier process of this agent left; an rsync that died with it counts as interrupted.
@@ -50,34 +40,24 @@ export async function deliverLeftovers(
   );
 }
 
-async function fetchDaemonUsers(
+/** Errors that a poll would have, too. */
+const ofContact = new Set<string>([
+  "unavailable",
+  "too-many-requests",
+  "not-authenticated",
+  "clock-skew",
+  "agent-revoked",
+]);
+
+/** Delivers what was done by standing orders. What the control plane fails at must not keep the host from work. */
+async function reportStandingRuns(
   ctx: AgentCtx,
-  { daemon }: { daemon: RunningDaemon },
-): Promise<string> {
-  const {
-    version: fetched,
-    users,
-    serves,
-  } = await signedRequest(ctx, {
-    method: "GET",
-    path: "/v1/agent/daemon-users",
-    schema: daemonUsersSchema,
-    timeoutSeconds: 30,
+  { standing }: { standing: Standing },
+): Promise<void> {
+  await deliverStandingRuns(ctx, { standing }).catch((error: unknown) => {
+    if (error instanceof AppError && ofContact.has(error.code)) throw error;
+    ctx.log(`what was done by standing orders is not taken yet: ${(error as Error).message}`);
   });
-  await daemon.update({
-    serves,
-    users: await Promise.all(
-      users.map(async ({ name, addresses, sealedPassword }) => ({
-        name,
-        addresses,
-        password: await openSealed(ctx, { sealed: sealedPassword }),
-      })),
-    ),
-  });
-  ctx.log(
-    `the rsync daemon admits ${users.length === 0 ? "nobody" : users.map(({ name }) => name).join(", ")}`,
-  );
-  return fetched;
 }
 
 /** Waits until fewer tasks run than allowed. */
@@ -100,7 +80,8 @@ export async function pollLoop(
   { daemon, stop, hurry }: { daemon: RunningDaemon | null; stop: AbortSignal; hurry: AbortSignal },
 ): Promise<void> {
   const { running, ends } = ctx.work;
-  let daemonUsersVersion: string | null = null;
+  const { standing } = ctx;
+  const wantsOrders = standing !== null && standing.afterSeconds < Number.POSITIVE_INFINITY;
   let failures = 0;
   let pollId = randomUUID();
   const poll = (): Promise<PollAnswer> =>
@@ -111,7 +92,9 @@ export async function pollLoop(
         pollId,
         agentVersion: version,
         waitSeconds,
-        daemonUsersVersion,
+        daemonUsersVersion: daemon?.version ?? null,
+        ...(standing && { busy: [...standing.busy.keys()] }),
+        ...(wantsOrders && { standingVersion: standing.set.version }),
         daemonPort: daemon?.port ?? null,
         roots: daemon?.roots ?? ctx.config.mirrorRoots.map((path) => ({ path, module: null })),
       },
@@ -129,6 +112,8 @@ export async function pollLoop(
     await waitForRoom({ running, parallel: ctx.config.parallel });
     if (stop.aborted) break;
     try {
+      // Before new work: the control plane is to know what was done before it orders it again.
+      if (standing) await reportStandingRuns(ctx, { standing });
       const answer = await poll();
       await ctx.contact.note({ at: Date.parse(answer.time) / 1000 });
       if (failures > 0) ctx.log("in contact with the control plane again");
@@ -139,11 +124,17 @@ export async function pollLoop(
       if (answer.lease) take(answer.lease);
       // What the poll brought is taken: the next one is another.
       pollId = randomUUID();
-      if (daemon && answer.daemonUsersVersion !== daemonUsersVersion)
-        daemonUsersVersion = await fetchDaemonUsers(ctx, { daemon });
+      if (daemon && answer.daemonUsersVersion !== daemon.version)
+        await fetchDaemonUsers(ctx, { daemon });
+      if (wantsOrders && answer.standingVersion !== standing.set.version)
+        standing.set = await fetchStandingOrders(ctx, { kept: standing.set });
     } catch (error) {
       if (stop.aborted) break;
-      if (error instanceof AppError && error.code === "agent-revoked") throw error;
+      if (error instanceof AppError && error.code === "agent-revoked") {
+        // Started again out of contact, it must not follow them.
+        await removeStandingSet(ctx.config);
+        throw error;
+      }
       failures += 1;
       if (failures === 1)
         ctx.log(`out of contact with the control plane: ${(error as Error).message}`);

@@ -85,7 +85,7 @@ function startReporting(
 }
 
 /** An order that could not be begun, as a result: nothing on disk has changed. */
-function refusal(error: unknown): Report {
+export function refusal(error: unknown): Report {
   const known = error instanceof AppError;
   return {
     outcome: known && error.code === "order-refused" ? "refused" : "retryable",
@@ -117,13 +117,16 @@ export async function runTask(
   ctx.work.ends.set(entry.ticket.taskId, end);
   const reporting = startReporting(ctx, { entry, end, ...lease });
   let result: Report;
+  let project = "";
   try {
     const now = Date.now() / 1000 + ctx.clock.skewSeconds;
     const claims = await verifyOrder(
       { identity: ctx.identity, seen: ctx.seen, now },
       { order: lease.order },
     );
-    ctx.log(`project ${claims.sync.project}: attempt ${claims.attempt} begins`);
+    project = claims.sync.project;
+    ctx.work.projects.add(project);
+    ctx.log(`project ${project}: attempt ${claims.attempt} begins`);
     checkPolicy(ctx.config.policy, { sync: claims.sync });
     result = await workOn(ctx, {
       sync: claims.sync,
@@ -135,6 +138,8 @@ export async function runTask(
       result = { ...result, outcome: "cancelled", message: "cancelled by an operator" };
   } catch (error) {
     result = refusal(error);
+  } finally {
+    ctx.work.projects.delete(project);
   }
   entry.write(`${result.outcome}${result.message ? `: ${result.message}` : ""}`);
   await entry.finish(result);

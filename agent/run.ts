@@ -1,10 +1,12 @@
 import { mkdir, readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../protocol/errors.ts";
 import { noteStart, noteStop } from "./changes/carried.ts";
 import { listsDirectory } from "./changes/journal.ts";
 import { type Config, required } from "./config.ts";
 import { openContact } from "./contact.ts";
-import type { AgentCtx } from "./context.ts";
+import type { AgentCtx, Standing } from "./context.ts";
+import { admitRemembered, type RunningDaemon } from "./daemon-users.ts";
 import { holdName, resolveMirrorRoots, resolveQuarantines } from "./destination.ts";
 import { readIdentity } from "./identity.ts";
 import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
@@ -12,7 +14,13 @@ import { removeExpired } from "./quarantine.ts";
 import { startDaemon } from "./rsync/daemon.ts";
 import { endLeftovers } from "./rsync/leftovers.ts";
 import { leftSpoolEntries } from "./spool.ts";
+import { followStandingOrders } from "./standing/follow.ts";
+import { readStandingSet, removeStandingSet } from "./standing/orders.ts";
+import { waitingRuns } from "./standing/spool.ts";
 import { openSeenOrders } from "./verify-order.ts";
+
+/** Seconds that what runs has to end when the agent cannot go on. */
+const endSeconds = 15;
 
 /** The roots with the modules that a master serves them as: "mirror", "mirror-2" and so on. */
 const withModules = (mirrorRoots: string[]) =>
@@ -33,7 +41,35 @@ async function startMastersDaemon(ctx: AgentCtx) {
     { roots, port, address, stateDir, lists: listsDirectory(stateDir), users: [], serves: null },
   );
   ctx.log(`the rsync daemon serves ${ctx.config.mirrorRoots.join(", ")} on port ${port}`);
-  return { port, roots, update: daemon.update, stop: daemon.stop };
+  return { port, roots, update: daemon.update, version: null, stop: daemon.stop };
+}
+
+/** Standing orders as they are on disk; null where they are switched off: then none is kept. */
+async function openStanding({ stateDir, standingAfterSeconds }: Config): Promise<Standing | null> {
+  const waiting = await waitingRuns({ stateDir });
+  if (standingAfterSeconds === null) {
+    await removeStandingSet({ stateDir });
+    // What was done before they were switched off is delivered all the same.
+    if (waiting.size === 0) return null;
+  }
+  return {
+    set: await readStandingSet({ stateDir }),
+    afterSeconds: standingAfterSeconds ?? Number.POSITIVE_INFINITY,
+    busy: new Map(),
+    waiting,
+  };
+}
+
+async function followOrders(
+  ctx: AgentCtx,
+  { daemon, stop }: { daemon: RunningDaemon | null; stop: AbortSignal },
+): Promise<void> {
+  const { standing } = ctx;
+  if (!standing) return;
+  const onSilence = async () => {
+    if (daemon) await admitRemembered(ctx, { daemon });
+  };
+  await followStandingOrders(ctx, { standing, stop, onSilence });
 }
 
 const millisecondsBetweenCleanings = 3_600_000;
@@ -98,21 +134,31 @@ export async function runAgent({
     clock,
     contact: await openContact({ stateDir: config.stateDir, clock, bootId, log }),
     seen: await openSeenOrders({ stateDir: config.stateDir }),
-    work: { running: new Set(), ends: new Map() },
+    work: { running: new Set(), ends: new Map(), projects: new Set() },
+    standing: await openStanding(config),
     log,
   };
   // Before the first poll: what it brings is not left over.
   const left = await leftSpoolEntries({ stateDir: config.stateDir, log });
   const daemon = await startMastersDaemon(ctx);
   const stopCleaning = cleanQuarantines(ctx);
+  const ended = new AbortController();
   try {
     log(`host ${identity.host} (${identity.roles.join(", ")}) polls ${ctx.controlPlane}`);
     await Promise.all([
       deliverLeftovers(ctx, { left, hurry: stop }),
       pollLoop(ctx, { daemon, stop, hurry }),
+      followOrders(ctx, { daemon, stop: AbortSignal.any([stop, ended.signal]) }),
     ]);
   } finally {
     stopCleaning();
+    // Where polling ended with an error, as after a revocation, what runs ends too.
+    ended.abort();
+    for (const end of ctx.work.ends.values()) end.abort("lost");
+    await Promise.race([
+      Promise.all(ctx.work.running),
+      sleep(endSeconds * 1000, undefined, { ref: false }),
+    ]);
     await daemon?.stop();
     await noteStop({ stateDir: config.stateDir });
     await held.release();

@@ -29,6 +29,18 @@ export type RunningServer = {
   close: () => Promise<void>;
 };
 
+/** Milliseconds after which a connection is given up: none may stay half open. */
+const connectionLimits = {
+  headersTimeout: 15_000,
+  requestTimeout: 60_000,
+  connectionsCheckingInterval: 5000,
+  // Longer than proxies keep theirs: who closes first decides whether a request can be lost.
+  keepAliveTimeout: 75_000,
+  // Held polls and followed logs are silent: the system asks whether their other end is alive.
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+};
+
 function listen({
   app,
   config,
@@ -38,7 +50,12 @@ function listen({
 }): Promise<{ server: Server; url: string }> {
   return new Promise((resolve, reject) => {
     const server = serve(
-      { fetch: app.fetch, hostname: config.listen.host, port: config.listen.port },
+      {
+        fetch: app.fetch,
+        hostname: config.listen.host,
+        port: config.listen.port,
+        serverOptions: connectionLimits,
+      },
       ({ address, port, family }) => {
         resolve({ server, url: `http://${family === "IPv6" ? `[${address}]` : address}:${port}` });
       },

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { roleSchema } from "./host.ts";
-import { hostAddress, hostName, moduleName, port, rootPath } from "./names.ts";
+import { hostAddress, hostName, moduleName, port, projectName, rootPath } from "./names.ts";
 
 /** A public key as JWK (RFC 8037): Ed25519 signs, X25519 opens what is sealed. */
 const publicKey = <Curve extends string>(crv: Curve) =>
@@ -67,6 +67,10 @@ export const pollSchema = z.strictObject({
   daemonPort: port.nullable(),
   /** Mirror roots with symlinks resolved; the first is where projects go by default. */
   roots: z.array(rootSchema).min(1).max(32),
+  /** Version of the standing orders that the agent has; null: none yet; absent: it wants none. */
+  standingVersion: z.string().max(100).nullable().optional(),
+  /** Projects that it works on by standing orders now: it cannot take tasks of theirs. */
+  busy: z.array(projectName).max(1000).default([]),
 });
 export type Poll = z.infer<typeof pollSchema>;
 
@@ -89,6 +93,8 @@ export const pollAnswerSchema = z.object({
   daemonUsersVersion: z.string().nullable(),
   /** Differs from that of the pinned task keys: fetch `POST /v1/agent/task-keys`. */
   keysVersion: z.string(),
+  /** Differs from the agent's: fetch `GET /v1/agent/standing-orders`. */
+  standingVersion: z.string().nullable(),
   /** The control plane's clock: agents measure theirs against it. */
   time: z.iso.datetime(),
 });

@@ -8,6 +8,7 @@ export const tokenTypes = {
   task: "mirrorfleet-task+jwt",
   agent: "mirrorfleet-agent+jwt",
   keys: "mirrorfleet-keys+jwt",
+  standing: "mirrorfleet-standing+jwt",
 } as const;
 
 /** The one signature algorithm, on both sides (RFC 8037). */
@@ -52,7 +53,7 @@ const carrySchema = z.strictObject({
 export type Carry = z.infer<typeof carrySchema>;
 
 /** What a task order tells the agent to do: rsyncs in this order. */
-const syncSpecSchema = z.strictObject({
+export const syncSpecSchema = z.strictObject({
   project: projectName,
   /** The project's place below the mirror root, where its steps go. */
   path: relativePath,

@@ -31,6 +31,10 @@ export const settingsPatchSchema = z.strictObject({
   ),
   keepLogsDays: keepDays("logs of tasks that have ended are kept"),
   keepAuditDays: keepDays("audit events are kept"),
+  standingOrders: z
+    .boolean()
+    .optional()
+    .meta({ description: "May hosts that are out of contact follow the schedule by themselves?" }),
 });
 
 export const settingsSchema = z.object({
@@ -39,6 +43,7 @@ export const settingsSchema = z.object({
   keepRunsDays: z.int().nullable(),
   keepLogsDays: z.int().nullable(),
   keepAuditDays: z.int().nullable(),
+  standingOrders: z.boolean(),
   paused: z
     .object({ at: z.iso.datetime(), reason: z.string() })
     .nullable()

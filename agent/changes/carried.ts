@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { writeFileAtomically } from "../files.ts";
+import { syncDirectory, writeFileAtomically } from "../files.ts";
 
 const carriedSchema = z.object({ generation: z.int(), place: z.string() });
 
@@ -84,4 +84,12 @@ export async function noteStart({
 /** Notes that the agent ends in order: the system writes its disks before it goes down. */
 export async function noteStop({ stateDir }: { stateDir: string }): Promise<void> {
   await rm(bootFile(stateDir), { force: true });
+}
+
+/** Forgets what generation this host's tree is: the next sync compares the whole tree. */
+export async function forgetCarried(key: { stateDir: string; project: string }): Promise<void> {
+  await rm(fileOf(key), { force: true });
+  await syncDirectory(dirname(fileOf(key))).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+  });
 }

@@ -4,7 +4,7 @@ import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { ChangeList } from "../../protocol/report.ts";
-import { writeFileAtomically } from "../files.ts";
+import { syncDirectory, writeFileAtomically } from "../files.ts";
 
 /** Bytes of a change list; beyond them hosts scan. */
 const maxListBytes = 64 * 1024 * 1024;
@@ -136,4 +136,18 @@ export async function openJournal({
     },
     close: () => file.close(),
   };
+}
+
+/** Breaks the chain of a project's lists: what a pull without a journal changes is in none of them. */
+export async function forgetPlace({
+  stateDir,
+  project,
+}: {
+  stateDir: string;
+  project: string;
+}): Promise<void> {
+  const directory = join(listsDirectory(stateDir), project);
+  await mkdir(directory, { recursive: true, mode: 0o755 });
+  await rm(join(directory, "place"), { force: true });
+  await syncDirectory(directory);
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Settings, Status } from "../../protocol/settings.ts";
 import { action } from "../context.ts";
 import { listing, table, time } from "../format.ts";
@@ -85,7 +85,7 @@ export function addFleet(program: Command): void {
 
 type SettingsOptions = Partial<
   Record<"upstreamParallel" | "keepRuns" | "keepLogs" | "keepAudit", number | null>
-> & { upstreamParallelOf?: string[] };
+> & { upstreamParallelOf?: string[]; standingOrders?: "on" | "off" };
 
 const days = (value: number | null) => (value === null ? "for ever" : `${value} days`);
 
@@ -97,6 +97,7 @@ const settingsText = (settings: Settings) =>
       `  ${host}`,
       limit,
     ]),
+    ["standing orders", settings.standingOrders ? "on" : "off"],
     ["keep runs", days(settings.keepRunsDays)],
     ["keep logs", days(settings.keepLogsDays)],
     ["keep audit events", days(settings.keepAuditDays)],
@@ -105,10 +106,12 @@ const settingsText = (settings: Settings) =>
 function addSettings(program: Command): void {
   program
     .command("settings")
-    .description(
-      "show or change how many pulls at a time go to one upstream host, and what is kept",
+    .description("show or change the settings of the whole fleet")
+    .option(
+      "--upstream-parallel <n>",
+      'pulls at a time from one upstream host; "none" is no limit',
+      wholeNumberOr("none"),
     )
-    .option("--upstream-parallel <n>", '"none" is no limit', wholeNumberOr("none"))
     .option(
       "--upstream-parallel-of <host=n>",
       'of one upstream host; "none" takes its limit away; may be repeated',
@@ -121,15 +124,23 @@ function addSettings(program: Command): void {
     )
     .option("--keep-logs <days>", "logs of tasks that have ended", wholeNumberOr("forever"))
     .option("--keep-audit <days>", "audit events", wholeNumberOr("forever"))
+    .addOption(
+      new Option(
+        "--standing-orders <switch>",
+        "may hosts that are out of contact follow the schedule by themselves?",
+      ).choices(["on", "off"]),
+    )
     .action(
       action<SettingsOptions>(async ({ client, print }, { options }) => {
         const { upstreamParallel, upstreamParallelOf, keepRuns, keepLogs, keepAudit } = options;
+        const { standingOrders } = options;
         const change = {
           upstreamParallel,
           upstreamParallelOf: upstreamParallelOf && limitsOf(upstreamParallelOf),
           keepRunsDays: keepRuns,
           keepLogsDays: keepLogs,
           keepAuditDays: keepAudit,
+          standingOrders: standingOrders === undefined ? undefined : standingOrders === "on",
         };
         const changes = Object.values(change).some((value) => value !== undefined);
         print(await (changes ? client.patchSettings(change) : client.getSettings()), settingsText);

@@ -9,6 +9,7 @@ import {
   taskTokenClaimsSchema,
   tokenTypes,
 } from "../../protocol/order.ts";
+import { type StandingClaims, standingClaimsSchema } from "../../protocol/standing.ts";
 import type { Ctx } from "../context.ts";
 import { signWithTaskKey, taskKeyOf } from "./task-keys.ts";
 
@@ -16,6 +17,8 @@ import { signWithTaskKey, taskKeyOf } from "./task-keys.ts";
 const orderSeconds = 300;
 /** Seconds that a task token lasts: an agent may deliver a result after a long outage. */
 const taskTokenSeconds = 30 * 86_400;
+/** Seconds that a standing order lasts. */
+export const standingSeconds = 7 * 86_400;
 /** Audience of task tokens: only the control plane takes them. */
 const controlPlaneAudience = "control-plane";
 
@@ -61,6 +64,57 @@ export function signOrder(
     subject: taskId,
     seconds: orderSeconds,
   });
+}
+
+/** Signs a standing order: what a host does by itself, for a project, while it is out of contact. */
+export async function signStandingOrder(
+  ctx: KeyCtx,
+  {
+    projectId,
+    hostId,
+    now,
+    claims,
+  }: {
+    projectId: string;
+    hostId: string;
+    now: Date;
+    claims: Omit<StandingClaims, "iss" | "aud" | "sub" | "jti" | "iat" | "nbf" | "exp">;
+  },
+): Promise<string> {
+  const from = Math.floor(now.getTime() / 1000);
+  const token = new SignJWT(claims)
+    .setIssuer(ctx.secrets.fleet)
+    .setAudience(hostId)
+    .setSubject(projectId)
+    .setJti(randomUUID())
+    .setIssuedAt(from)
+    .setNotBefore(from)
+    .setExpirationTime(from + standingSeconds);
+  return signWithTaskKey(ctx, { type: tokenTypes.standing, token });
+}
+
+/**
+ * Checks the standing order that a host says it followed. It may have expired since.
+ * @throws AppError `order-refused`.
+ */
+export async function verifyStandingOrder(
+  ctx: KeyCtx,
+  { order, hostId }: { order: string; hostId: string },
+): Promise<StandingClaims> {
+  const { payload } = await jwtVerify(order, ({ kid }) => taskKeyOf(ctx, { kid }), {
+    algorithms: [signatureAlgorithm],
+    typ: tokenTypes.standing,
+    issuer: ctx.secrets.fleet,
+    audience: hostId,
+    clockTolerance: taskTokenSeconds,
+  }).catch((cause: unknown) => {
+    if (!(cause instanceof errors.JOSEError) && !(cause instanceof AppError)) throw cause;
+    throw new AppError("order-refused", "the standing order is not one of this host's", { cause });
+  });
+  const claims = standingClaimsSchema.safeParse(payload);
+  if (!claims.success)
+    throw new AppError("order-refused", "the standing order's claims are malformed");
+  return claims.data;
 }
 
 /** Signs the token that authorises the reports on one attempt. */

@@ -88,7 +88,7 @@ async function notifyHostsOfMaster(ctx: Ctx, { projectId }: { projectId: string 
 }
 
 /** What follows from a task's end: fan-out after the master's success, the run's close, the next run. */
-async function follow(ctx: Ctx, { task }: { task: TaskRow }) {
+export async function follow(ctx: Ctx, { task }: { task: TaskRow }) {
   // Its place is free: for what waits on this host and, after a pull, for pulls from the same upstream.
   for (const hostId of new Set([
     task.hostId,

@@ -49,7 +49,7 @@ const masterHasRoom = sql`(
         where o.state = 'leased' and o.role = 'ftp' and q.role = 'master' and q.host_id = m.id)))`;
 
 /** The task of a host that has waited longest, by its project's priority, of those that may be leased: one rsync on a destination, and no limit is exceeded. */
-const nextTask = (ctx: Ctx, { host }: { host: HostRow }) => sql`(
+const nextTask = (ctx: Ctx, { host, busy }: { host: HostRow; busy: string[] }) => sql`(
   select t.id from tasks t
   join projects p on p.id = t.project_id
   join replicas r on r.project_id = t.project_id and r.host_id = t.host_id
@@ -64,13 +64,14 @@ const nextTask = (ctx: Ctx, { host }: { host: HostRow }) => sql`(
     and (h.parallel is null or h.parallel >
       (select count(*) from tasks busy where busy.host_id = t.host_id and busy.state = 'leased'))
     and ${upstreamHasRoom} and ${masterHasRoom}
+    ${busy.length === 0 ? sql`` : sql`and p.name <> all(string_to_array(${busy.join(",")}, ','))`}
   order by t.queued_at - p.priority * interval '10 minutes', t.id
   limit 1
   for update of t skip locked)`;
 
 async function leaseWaitingTask(
   ctx: Ctx,
-  { host, pollId }: { host: HostRow; pollId: string },
+  { host, pollId, busy }: { host: HostRow; pollId: string; busy: string[] },
 ): Promise<TaskRow | undefined> {
   const now = ctx.now();
   // Two hosts must not each see the last place at an upstream, or at a master, free.
@@ -88,7 +89,7 @@ async function leaseWaitingTask(
       progress: null,
       startedAt: sql`coalesce(${tasks.startedAt}, ${now})`,
     })
-    .where(sql`${tasks.id} = ${nextTask(ctx, { host })}`)
+    .where(sql`${tasks.id} = ${nextTask(ctx, { host, busy })}`)
     .returning();
   if (!task) return undefined;
   await ctx.db
@@ -116,16 +117,19 @@ const noOrder: Result = {
   logBytes: 0,
 };
 
-/** Leases the host's next task and signs its order; null where nothing waits, or nothing may begin. */
+/**
+ * Leases the host's next task and signs its order; null where nothing waits, or nothing may begin.
+ * `busy`: projects that it works on by standing orders.
+ */
 export async function leaseTask(
   ctx: Ctx,
-  { host, pollId }: { host: HostRow; pollId: string },
+  { host, pollId, busy }: { host: HostRow; pollId: string; busy: string[] },
 ): Promise<PollAnswer["lease"]> {
   const take = async () => {
     const earlier = await leaseOfPoll(ctx, { hostId: host.id, pollId });
     return ctx.db.transaction(async (tx) => {
       const inner = { ...ctx, db: tx };
-      const task = earlier ?? (await leaseWaitingTask(inner, { host, pollId }));
+      const task = earlier ?? (await leaseWaitingTask(inner, { host, pollId, busy }));
       return task && { task, sync: await specOrFault(inner, { task, host }) };
     });
   };

@@ -5,19 +5,20 @@ import { pinnedKeysVersion } from "../auth/task-keys.ts";
 import type { Ctx } from "../context.ts";
 import { noteSeen } from "../db/queries/hosts.ts";
 import { daemonUsersVersion } from "./daemon-users.ts";
+import { standingVersion } from "./standing-orders.ts";
 import { cancelledTasks, leaseTask, secondsToNextTask } from "./lease.ts";
 
 /** Longest time in seconds that a poll is held: below the usual idle limits of proxies. */
 const maxWaitSeconds = 25;
 
-type Draft = Omit<PollAnswer, "cancelled" | "time">;
+type Draft = Omit<PollAnswer, "cancelled" | "time" | "standingVersion">;
 
 async function answerNow(
   ctx: Ctx,
   { host, input }: { host: HostRow; input: Poll },
 ): Promise<Draft> {
   const version = host.roles.includes("master") ? await daemonUsersVersion(ctx, { host }) : null;
-  const lease = await leaseTask(ctx, { host, pollId: input.pollId }).catch((error: unknown) => {
+  const lease = await leaseTask(ctx, { host, ...input }).catch((error: unknown) => {
     // A source that is not known yet delays the task: it stays queued for the next poll.
     if (!(error instanceof AppError) || error.code !== "unavailable") throw error;
     ctx.log.warn({ host: host.name }, error.message);
@@ -37,8 +38,9 @@ export async function poll(
     seconds: Math.min(input.waitSeconds, maxWaitSeconds),
     signal,
   });
-  const whole = async (answer: Draft): Promise<PollAnswer> => ({
+  const whole = async (answer: Draft, standing: string | null): Promise<PollAnswer> => ({
     ...answer,
+    standingVersion: standing,
     time: new Date().toISOString(),
     cancelled: await cancelledTasks(ctx, { hostId: host.id }),
   });
@@ -46,16 +48,21 @@ export async function poll(
     const { revoked } = await noteSeen(ctx, { hostId: host.id, poll: input });
     if (revoked) throw new AppError("agent-revoked", `host ${host.name} was revoked`);
     const first = await answerNow(ctx, { host, input });
-    if (first.lease || first.daemonUsersVersion !== input.daemonUsersVersion)
-      return await whole(first);
+    // An agent that wants no standing orders does not say which it has.
+    const standing =
+      input.standingVersion === undefined ? null : await standingVersion(ctx, { hostId: host.id });
+    const news =
+      first.daemonUsersVersion !== input.daemonUsersVersion ||
+      standing !== (input.standingVersion ?? null);
+    if (first.lease || news) return await whole(first, standing);
     const next = await secondsToNextTask(ctx, { hostId: host.id });
     const due =
       next === null ? undefined : setTimeout(waiter.cancel, Math.max(0, next) * 1000 + 50);
     await waiter.woken;
     clearTimeout(due);
     // An agent that has gone away must not be given a lease.
-    if (signal.aborted) return await whole(first);
-    return await whole(await answerNow(ctx, { host, input }));
+    if (signal.aborted) return await whole(first, standing);
+    return await whole(await answerNow(ctx, { host, input }), standing);
   } finally {
     waiter.cancel();
   }

@@ -5,6 +5,7 @@ import type { Ctx } from "../context.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
 import { fleet, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { distribute } from "./fan-out.ts";
+import { wasPulledByStandingOrder } from "./standing-work.ts";
 import { notifyHost } from "./wake.ts";
 
 type RunRow = typeof runs.$inferSelect;
@@ -88,6 +89,8 @@ export async function addScheduledRun(
   ctx: Ctx,
   { project, scheduledFor, missed }: { project: ProjectRow; scheduledFor: Date; missed: boolean },
 ): Promise<void> {
+  // The master may have pulled for it by itself, and said so before anybody saw that it was due.
+  if (await wasPulledByStandingOrder(ctx, { projectId: project.id, scheduledFor })) return;
   const occurrence = { project, trigger: "schedule" as const, scheduledFor };
   const active = await activeRuns(ctx, { projectId: project.id });
   if (missed)

@@ -96,6 +96,42 @@ function bandwidthAt(
 /** Triggers that trust the sentinel. */
 const asksItself = new Set(["schedule", "push"]);
 
+type Place = { project: ProjectRow; replica: typeof replicas.$inferSelect; host: HostRow };
+
+/** The rsync of a pull from the master. */
+async function masterSteps(ctx: Ctx, { project, host }: Omit<Place, "replica">): Promise<Step[]> {
+  const sealedPassword = await seal({
+    secret: daemonPasswordOf(ctx, { host }),
+    key: host.sealingKey!,
+  });
+  const source = await masterSource(ctx, { project, user: host.name });
+  return [{ sources: [{ source, sealedPassword }], destination: project.path, sentinel: null }];
+}
+
+/** What each sync of a replica has, whoever asks for it: by the schedule, with nothing approved. */
+export async function specOfReplica(
+  ctx: Ctx,
+  { project, replica, host }: Place,
+): Promise<Omit<SyncSpec, "publish" | "carry">> {
+  const fromUpstream = replica.role === "master";
+  const steps = fromUpstream ? upstreamSteps : masterSteps;
+  return {
+    project: project.name,
+    path: project.path,
+    root: replica.root,
+    steps: await steps(ctx, { project, host }),
+    // Filters chose what the master has: an FTP host takes all of that.
+    options: { ...project.rsync, ...(!fromUpstream && { filters: [] }) },
+    limits: {
+      wallClockSeconds: project.wallClockSeconds,
+      stallSeconds: project.stallSeconds,
+      maxDeletePercent: project.maxDeletePercent,
+      approvedDeletions: null,
+    },
+    scanEverySeconds: project.scanEveryHours * 3600,
+  };
+}
+
 /** What an order says for one task: from where, to where, how, within which limits. */
 export async function syncSpec(
   ctx: Ctx,
@@ -112,40 +148,17 @@ export async function syncSpec(
     .where(eq(runs.id, task.runId));
   const { project, run, replica, now } = row!;
   const fromUpstream = task.role === "master";
-  const fromMaster = async (): Promise<Step[]> => [
-    {
-      sources: [
-        {
-          source: await masterSource(ctx, { project, user: host.name }),
-          sealedPassword: await seal({
-            secret: daemonPasswordOf(ctx, { host }),
-            key: host.sealingKey!,
-          }),
-        },
-      ],
-      destination: project.path,
-      sentinel: null,
-    },
-  ];
+  const spec = await specOfReplica(ctx, {
+    project,
+    host,
+    replica: { ...replica, role: task.role },
+  });
   return {
-    project: project.name,
-    path: project.path,
-    root: replica.root,
-    steps: fromUpstream ? await upstreamSteps(ctx, { project, host }) : await fromMaster(),
-    options: {
-      ...project.rsync,
-      bandwidthKiBps: bandwidthAt(project, { now: new Date(now) }),
-      // Filters chose what the master has: an FTP host takes all of that.
-      ...(!fromUpstream && { filters: [] }),
-    },
-    limits: {
-      wallClockSeconds: project.wallClockSeconds,
-      stallSeconds: project.stallSeconds,
-      maxDeletePercent: project.maxDeletePercent,
-      approvedDeletions: run.approvedDeletions,
-    },
+    ...spec,
+    options: { ...spec.options, bandwidthKiBps: bandwidthAt(project, { now: new Date(now) }) },
+    limits: { ...spec.limits, approvedDeletions: run.approvedDeletions },
     // Whoever asks by hand wants to see for himself.
-    scanEverySeconds: asksItself.has(run.trigger) ? project.scanEveryHours * 3600 : 0,
+    scanEverySeconds: asksItself.has(run.trigger) ? spec.scanEverySeconds : 0,
     publish: fromUpstream ? project.generation + 1 : null,
     carry: fromUpstream ? null : await carryOf(ctx, { project, run, replica }),
     undo: fromUpstream && run.trigger === "undo",

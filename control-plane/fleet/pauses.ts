@@ -80,6 +80,8 @@ export async function pauseFleet(
     pauseReason: reason,
   }));
   if (cancelRunning) await cancelEverything(ctx);
+  // Their held polls end, and they drop their standing orders.
+  for (const hostId of await hostIds(ctx)) await notifyHost(ctx, { hostId });
   return { before, after: await readSettings(ctx) };
 }
 

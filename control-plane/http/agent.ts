@@ -7,12 +7,20 @@ import {
   pollAnswerSchema,
   pollSchema,
 } from "../../protocol/fleet.ts";
+import {
+  standingOrdersSchema,
+  standingQuerySchema,
+  standingRunSchema,
+  standingTicketSchema,
+} from "../../protocol/standing.ts";
 import { enrol } from "../auth/enrolment.ts";
 import { vouchedKeys } from "../auth/task-keys.ts";
 import { insertAuditEvent } from "../db/queries/audit-events.ts";
 import { masterIds } from "../db/queries/hosts.ts";
 import { daemonUsers } from "../dispatch/daemon-users.ts";
 import { poll } from "../dispatch/poll.ts";
+import { standingOrders } from "../dispatch/standing-orders.ts";
+import { recordStandingRun } from "../dispatch/standing-runs.ts";
 import { notifyHost } from "../dispatch/wake.ts";
 import { catchUpHost } from "../fleet/placement.ts";
 import { type Operation, raw } from "./operation.ts";
@@ -92,5 +100,34 @@ export const agentOperations: Operation[] = [
       answer: daemonUsersSchema,
     },
     async (ctx, c) => c.json(await daemonUsers(ctx, { host: c.get("host") })),
+  ),
+  raw(
+    {
+      id: "getStandingOrders",
+      method: "GET",
+      path: "/v1/agent/standing-orders",
+      tag,
+      access: "agent",
+      summary: "What this host does by itself while it is out of contact: signed orders, in pages",
+      query: standingQuerySchema,
+      answer: standingOrdersSchema,
+    },
+    async (ctx, c, { query }) =>
+      c.json(await standingOrders(ctx, { host: c.get("host"), after: query.after })),
+  ),
+  raw(
+    {
+      id: "reportStandingRun",
+      method: "POST",
+      path: "/v1/agent/standing-runs",
+      tag,
+      access: "agent",
+      summary: "Tell what was done by a standing order; delivering it again changes nothing",
+      body: standingRunSchema,
+      answer: standingTicketSchema,
+      errors: ["order-refused", "not-found"],
+    },
+    async (ctx, c, { body }) =>
+      c.json(await recordStandingRun(ctx, { host: c.get("host"), report: body })),
   ),
 ];

@@ -49,7 +49,7 @@ export const settingsOperations: Operation[] = [
       tag,
       access: "admin",
       summary:
-        "Change the settings of the fleet: pulls at a time from one upstream host, what is kept",
+        "Change the settings of the fleet: pulls at a time from one upstream host, what is kept, whether hosts may go on by themselves",
       body: settingsPatchSchema,
       answer: settingsSchema,
       example: {

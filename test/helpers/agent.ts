@@ -73,7 +73,8 @@ export async function makeAgentCtx(settings: Record<string, string> = {}) {
     clock,
     contact: await openContact({ stateDir, clock, bootId: "boot", log: () => {} }),
     seen: await openSeenOrders({ stateDir }),
-    work: { running: new Set(), ends: new Map() },
+    work: { running: new Set(), ends: new Map(), projects: new Set() },
+    standing: null,
     log: () => {},
   };
   const { d: _, ...key } = identity.sealingKey;

@@ -16,6 +16,7 @@ export async function readSettings({ db }: Pick<Ctx, "db">): Promise<Settings> {
     keepRunsDays: settings.keepRunsDays,
     keepLogsDays: settings.keepLogsDays,
     keepAuditDays: settings.keepAuditDays,
+    standingOrders: settings.standingOrders,
     paused: pausedAt && { at: pausedAt.toISOString(), reason: pauseReason },
   };
 }

@@ -1,0 +1,147 @@
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { createLocalJWKSet, jwtVerify } from "jose";
+import { z } from "zod";
+import { AppError } from "../../protocol/errors.ts";
+import { clockToleranceSeconds, signatureAlgorithm, tokenTypes } from "../../protocol/order.ts";
+import {
+  type StandingClaims,
+  standingClaimsSchema,
+  standingOrdersSchema,
+} from "../../protocol/standing.ts";
+import type { AgentCtx } from "../context.ts";
+import { writeFileAtomically } from "../files.ts";
+import { signedRequest } from "../request.ts";
+import { isDiskError } from "../spool-log.ts";
+
+/** The standing orders that a host keeps, as they were signed; passwords in them stay sealed. */
+const standingSetSchema = z.object({ version: z.string().nullable(), orders: z.array(z.string()) });
+export type StandingSet = z.infer<typeof standingSetSchema>;
+
+const none: StandingSet = { version: null, orders: [] };
+
+const fileOf = (stateDir: string) => join(stateDir, "standing", "orders.json");
+
+/** Reads the kept orders. A file that is damaged counts as none: they are fetched again. */
+export async function readStandingSet({ stateDir }: { stateDir: string }): Promise<StandingSet> {
+  const text = await readFile(fileOf(stateDir), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+    return null;
+  });
+  if (text === null) return none;
+  try {
+    return standingSetSchema.parse(JSON.parse(text));
+  } catch {
+    return none;
+  }
+}
+
+/** Forgets all standing orders: they are switched off, or the host was revoked. */
+export async function removeStandingSet({ stateDir }: { stateDir: string }): Promise<void> {
+  await rm(fileOf(stateDir), { force: true });
+}
+
+/**
+ * Checks a standing order as a task order is: pinned key, kind, fleet, host, time. `now` is in seconds of
+ * the control plane's clock. @throws AppError `order-refused`.
+ */
+export async function verifyStandingOrder(
+  { identity, now }: { identity: AgentCtx["identity"]; now: number },
+  { order }: { order: string },
+): Promise<StandingClaims> {
+  const { payload } = await jwtVerify(
+    order,
+    createLocalJWKSet(identity.jwks as Parameters<typeof createLocalJWKSet>[0]),
+    {
+      algorithms: [signatureAlgorithm],
+      typ: tokenTypes.standing,
+      issuer: identity.fleet,
+      audience: identity.hostId,
+      clockTolerance: clockToleranceSeconds,
+      currentDate: new Date(now * 1000),
+    },
+  ).catch((cause: unknown) => {
+    throw new AppError(
+      "order-refused",
+      `a standing order is refused: ${(cause as Error).message}`,
+      { cause },
+    );
+  });
+  const claims = standingClaimsSchema.safeParse(payload);
+  if (!claims.success || Array.isArray(payload.aud))
+    throw new AppError("order-refused", "a standing order is malformed", { cause: claims.error });
+  return claims.data;
+}
+
+/** The kept orders that hold now, each with what it says. */
+export async function validOrders(
+  { identity, now }: { identity: AgentCtx["identity"]; now: number },
+  { orders }: StandingSet,
+): Promise<{ order: string; claims: StandingClaims }[]> {
+  const checked = await Promise.all(
+    orders.map(async (order) => {
+      const claims = await verifyStandingOrder({ identity, now }, { order }).catch((error) => {
+        if (!(error instanceof AppError)) throw error;
+        return null;
+      });
+      return claims && { order, claims };
+    }),
+  );
+  return checked.filter((each) => each !== null);
+}
+
+async function fetchPages(ctx: AgentCtx): Promise<{ version: string; orders: string[] }> {
+  const orders: string[] = [];
+  let version: string | undefined;
+  for (let after = ""; ;) {
+    const page = await signedRequest(ctx, {
+      method: "GET",
+      path: `/v1/agent/standing-orders${after && `?after=${after}`}`,
+      schema: standingOrdersSchema,
+      timeoutSeconds: 60,
+    });
+    orders.push(...page.orders);
+    // Of pages from before and after a change the first's is kept: the next poll tells that it is old.
+    version ??= page.version;
+    if (page.next === null) return { version, orders };
+    after = page.next;
+  }
+}
+
+/** Checks a new set: each order, and that none is older than the one that is kept. @throws AppError `order-refused`. */
+async function checkSet(
+  { identity, clock }: Pick<AgentCtx, "identity" | "clock">,
+  { set, kept }: { set: StandingSet; kept: StandingSet },
+): Promise<void> {
+  const now = Date.now() / 1000 + clock.skewSeconds;
+  const before = await validOrders({ identity, now }, kept);
+  for (const order of set.orders) {
+    const claims = await verifyStandingOrder({ identity, now }, { order });
+    const old = before.find((each) => each.claims.sub === claims.sub);
+    if (old && claims.iat < old.claims.iat - clockToleranceSeconds)
+      throw new AppError("order-refused", "a standing order is older than the one that is kept");
+  }
+}
+
+/**
+ * Fetches this host's standing orders and keeps them, durably, for its owner alone. Where one of them is
+ * refused, those of before stay. Answers what counts from now on; its version is not asked for again.
+ */
+export async function fetchStandingOrders(
+  ctx: AgentCtx,
+  { kept }: { kept: StandingSet },
+): Promise<StandingSet> {
+  const set = await fetchPages(ctx);
+  const path = fileOf(ctx.config.stateDir);
+  try {
+    await checkSet(ctx, { set, kept });
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await writeFileAtomically({ path, text: JSON.stringify(set), mode: 0o600 });
+    return set;
+  } catch (error) {
+    const isRefused = error instanceof AppError && error.code === "order-refused";
+    if (!isRefused && !isDiskError(error)) throw error;
+    ctx.log(`new standing orders are not kept: ${error.message}`);
+    return isRefused ? { ...kept, version: set.version } : set;
+  }
+}
