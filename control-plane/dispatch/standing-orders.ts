@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { and, eq, inArray, sql } from "drizzle-orm";
+import { AppError } from "../../protocol/errors.ts";
 import {
   maxOccurrences,
   type StandingClaims,
@@ -151,8 +152,15 @@ export async function standingOrders(
   const orders: string[] = [];
   for (const { id, now, upstream_parallel: upstreamParallel } of page) {
     const row = rows.find(({ project }) => project.id === id);
-    const order =
-      row && (await orderOf(ctx, { ...row, host, upstreamParallel, now: new Date(now) }));
+    if (!row) continue;
+    const order = await orderOf(ctx, { ...row, host, upstreamParallel, now: new Date(now) }).catch(
+      (error: unknown) => {
+        // A master that does not say where it serves the project, a password that cannot be read.
+        if (!(error instanceof AppError)) throw error;
+        ctx.log.warn({ host: host.name, project: row.project.name }, error.message);
+        return null;
+      },
+    );
     if (order) orders.push(order);
   }
   return { version, orders, next: found.length > pageSize ? page.at(-1)!.name : null };

@@ -232,6 +232,34 @@ test("SIGTERM ends an agent with its rsync and its daemon, and the attempt is re
   expect(await readdir(join(master.stateDir, "spool"))).toEqual([]);
 });
 
+test("a second SIGTERM leaves what cannot be delivered to the next start, and that delivers it", async () => {
+  const directory = await makePlace();
+  const port = await freePort();
+  const controlPlane = await startControlPlaneProgram({ directory, port });
+  const { url } = await makeUpstream(directory, { megabytes: 6 });
+  const env = { MIRRORFLEET_DAEMON_PORT: String(await freePort()) };
+  const master = await joinAgent(controlPlane, { directory, host: "master", source: url, env });
+  const agent = master.run();
+  const rsync = { bandwidthKiBps: 1024 };
+  await controlPlane.client.createProject({ name: "debian", upstream: url, hosts: [], rsync });
+  const { id } = await controlPlane.client.syncProject("debian");
+  await until("rsync is at work", () => rsyncsOn(master.root).length > 0);
+  await killHard(controlPlane.program);
+  agent.child.kill("SIGTERM");
+  await until("it tries to deliver", async () => (await master.log()).includes("cannot deliver"));
+  agent.child.kill("SIGTERM");
+  expect(await exitOf(agent)).toBe(0);
+  expect(rsyncsOn(master.root)).toEqual([]);
+  expect(await readdir(join(master.stateDir, "spool"))).toHaveLength(1);
+  const again = await startControlPlaneProgram({ directory, port, name: "control-plane-again" });
+  master.run();
+  await until("the attempt is known", async () => {
+    const [task] = (await again.client.getRun(id)).tasks;
+    const { attempts } = await again.client.getTask(task!.id);
+    return attempts[0]?.result?.outcome === "interrupted";
+  });
+});
+
 test("a revoked agent ends with status 78, says why, and its host can join again", async () => {
   const directory = await makePlace();
   const controlPlane = await startControlPlaneProgram({ directory });

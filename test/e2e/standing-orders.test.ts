@@ -71,9 +71,8 @@ test("while the control plane is dead the hosts follow the schedule, and say wha
   const standing = items.filter(({ trigger }) => trigger === "standing");
   const details = await Promise.all(standing.map(({ id }) => client.getRun(id)));
   const tasks = details.flatMap((run) => run.tasks);
-  expect(tasks.map(({ host }) => host)).toEqual(expect.arrayContaining(["ftp1"]));
-  expect(tasks.some(({ host, state }) => host === "ftp1" && state === "succeeded")).toBe(true);
-  const [done] = tasks.filter(({ host, state }) => host === "ftp1" && state === "succeeded");
+  const done = tasks.find(({ host, state }) => host === "ftp1" && state === "succeeded");
+  expect(done).toBeDefined();
   const log = await fetch(`${controlPlane.url}/v1/tasks/${done!.id}/log`, {
     headers: { authorization: `Bearer ${controlPlane.token}` },
   });
