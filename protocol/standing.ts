@@ -42,6 +42,8 @@ export const standingOrdersSchema = z.object({
   version: z.string(),
   orders: z.array(z.string()),
   next: projectName.nullable(),
+  /** The control plane's clock. */
+  time: z.iso.datetime(),
 });
 export type StandingOrders = z.infer<typeof standingOrdersSchema>;
 

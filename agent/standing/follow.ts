@@ -8,7 +8,7 @@ import { refusal } from "../run-task.ts";
 import type { SpoolEntry } from "../spool.ts";
 import { workOn } from "../work.ts";
 import { dueOccurrence } from "./due.ts";
-import { validOrders } from "./orders.ts";
+import { isHeard, validOrders } from "./orders.ts";
 import { latestBegun, noteBegun } from "./spool.ts";
 
 const lookEveryMilliseconds = 2000;
@@ -125,13 +125,18 @@ export async function followStandingOrders(
       `the control plane is silent: ${standing.set.orders.length} standing orders are followed until it is heard`,
     );
     const begun = latestBegun(standing);
+    let asked = false;
     for (const order of await validOrders({ identity: ctx.identity, now }, standing.set)) {
-      // Heard meanwhile: nothing more begins.
-      if (stop.aborted || silentSince() === null) return;
       if (!hasRoom(ctx, { standing, claims: order.claims })) continue;
       const after = Math.max(contactAt, begun.get(order.claims.sync.project) ?? 0);
       const scheduledFor = dueOccurrence({ claims: order.claims, after, now });
-      if (scheduledFor !== null) await begin(ctx, { standing, order, scheduledFor, now, stop });
+      if (scheduledFor === null) continue;
+      if (!asked && (await isHeard(ctx))) return;
+      asked = true;
+      // Heard meanwhile: nothing more begins. And what had room may have none any more.
+      if (stop.aborted || silentSince() === null) return;
+      if (hasRoom(ctx, { standing, claims: order.claims }))
+        await begin(ctx, { standing, order, scheduledFor, now, stop });
     }
   };
   while (!stop.aborted) {

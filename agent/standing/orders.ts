@@ -10,6 +10,7 @@ import {
   standingOrdersSchema,
 } from "../../protocol/standing.ts";
 import type { AgentCtx } from "../context.ts";
+import { isFinal } from "../deliver.ts";
 import { writeFileAtomically } from "../files.ts";
 import { signedRequest } from "../request.ts";
 import { isDiskError } from "../spool-log.ts";
@@ -19,6 +20,9 @@ const standingSetSchema = z.object({ version: z.string().nullable(), orders: z.a
 export type StandingSet = z.infer<typeof standingSetSchema>;
 
 const none: StandingSet = { version: null, orders: [] };
+
+/** Seconds that a control plane has to answer before a run begins without it. */
+const probeSeconds = 10;
 
 const fileOf = (stateDir: string) => join(stateDir, "standing", "orders.json");
 
@@ -88,6 +92,25 @@ export async function validOrders(
     }),
   );
   return checked.filter((each) => each !== null);
+}
+
+/**
+ * Asks once more whether the control plane is there: an agent that has all its places full does not poll.
+ * True also where it answers that this host has nothing to ask.
+ */
+export async function isHeard(ctx: AgentCtx): Promise<boolean> {
+  try {
+    const { time } = await signedRequest(ctx, {
+      method: "GET",
+      path: "/v1/agent/standing-orders",
+      schema: standingOrdersSchema,
+      timeoutSeconds: probeSeconds,
+    });
+    await ctx.contact.note({ at: Date.parse(time) / 1000 });
+    return true;
+  } catch (error) {
+    return isFinal(error);
+  }
 }
 
 async function fetchPages(ctx: AgentCtx): Promise<{ version: string; orders: string[] }> {

@@ -138,7 +138,8 @@ export async function standingOrders(
     where s.name collate "C" > ${after} order by s.name collate "C" limit ${pageSize + 1}`);
   const page = [...found].slice(0, pageSize);
   const version = await standingVersion(ctx, { hostId: host.id });
-  if (page.length === 0) return { version, orders: [], next: null };
+  const time = new Date().toISOString();
+  if (page.length === 0) return { version, orders: [], next: null, time };
   const rows = await ctx.db
     .select({ project: projects, replica: replicas })
     .from(projects)
@@ -163,5 +164,5 @@ export async function standingOrders(
     );
     if (order) orders.push(order);
   }
-  return { version, orders, next: found.length > pageSize ? page.at(-1)!.name : null };
+  return { version, orders, next: found.length > pageSize ? page.at(-1)!.name : null, time };
 }
