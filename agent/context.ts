@@ -6,7 +6,7 @@ import type { StandingSet } from "./standing/orders.ts";
 import type { SeenOrders } from "./verify-order.ts";
 
 /** What this agent works on now. */
-export type Work = {
+type Work = {
   /** All that runs: no more at a time than is allowed. */
   running: Set<Promise<void>>;
   /** Ends a task, by its id: "cancelled" or "lost" is why. */

@@ -49,7 +49,7 @@ export async function removeStandingSet({ stateDir }: { stateDir: string }): Pro
  * Checks a standing order as a task order is: pinned key, kind, fleet, host, time. `now` is in seconds of
  * the control plane's clock. @throws AppError `order-refused`.
  */
-export async function verifyStandingOrder(
+async function verifyStandingOrder(
   { identity, now }: { identity: AgentCtx["identity"]; now: number },
   { order }: { order: string },
 ): Promise<StandingClaims> {
