@@ -24,9 +24,19 @@ async function followFor({ status, claims = {} }: { status: number; claims?: obj
   const { identity, taskKey, kid } = await makeIdentity();
   const now = Math.floor(Date.now() / 1000);
   const order = await new SignJWT({
-    ...{ iss: identity.fleet, aud: identity.hostId, sub: identity.hostId, jti: "one" },
-    ...{ iat: now - 7200, nbf: now - 7200, exp: now + 3600, role: "ftp", occurrences: [now - 60] },
-    ...{ delaySeconds: 0, misfire: "latest", upstream: null, hostParallel: null },
+    iss: identity.fleet,
+    aud: identity.hostId,
+    sub: identity.hostId,
+    jti: "one",
+    iat: now - 7200,
+    nbf: now - 7200,
+    exp: now + 3600,
+    role: "ftp",
+    occurrences: [now - 60],
+    delaySeconds: 0,
+    misfire: "latest",
+    upstream: null,
+    hostParallel: null,
     sync: syncSpec({ port: 1 }),
     ...claims,
   })
