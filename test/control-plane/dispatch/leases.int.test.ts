@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { reclaimExpired } from "../../../control-plane/dispatch/reclaim.ts";
@@ -53,8 +54,12 @@ test("a cancellation rides every answer: of heartbeats, pieces of log, and the h
     report(fleet.current, { ...lease, kind: "heartbeat", body: { progress: null } });
   expect((await beat()).body).toMatchObject({ cancel: false, heartbeatSeconds: 10 });
   const held = fleet.current.master.poll({ waitSeconds: 20, daemonUsersVersion });
+  // Once it is held: the word that comes before that waits for the next heartbeat.
+  await sleep(1000);
+  const started = performance.now();
   await fleet.current.operate("POST", `/v1/runs/${run.id}/cancel`);
   expect((await held).cancelled).toEqual([lease.taskId]);
+  expect(performance.now() - started).toBeLessThan(10_000);
   expect((await beat()).body).toMatchObject({ cancel: true });
   expect(await sendLog(lease, 0, "line\n")).toEqual({ nextOffset: 5, cancel: true });
 });

@@ -284,6 +284,9 @@ async function rightInputs(): Promise<Record<string, () => Promise<Walked>>> {
     getDaemonUsers: async () => ({
       given: await signedCall(master, "GET", "/v1/agent/daemon-users"),
     }),
+    getStandingOrders: async () => ({
+      given: await signedCall(master, "GET", "/v1/agent/standing-orders"),
+    }),
   };
 }
 
@@ -295,8 +298,8 @@ async function signedCall(agent: any, method: string, path: string, body?: unkno
   };
 }
 
-/** Operations that another test calls with right input, because they need a token used once. */
-const calledElsewhere = ["enrol", "heartbeat", "appendTaskLog", "finishTask"];
+/** Operations that another test calls with right input, because they need a token used once, or a signed order. */
+const calledElsewhere = ["enrol", "heartbeat", "appendTaskLog", "finishTask", "reportStandingRun"];
 
 test("each operation takes right input, and answers what the document says", async () => {
   await createProject(fleet.current);
