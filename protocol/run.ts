@@ -6,15 +6,7 @@ import { progressSchema, resultSchema } from "./report.ts";
 import { attemptStates, runStates, taskStates } from "./states.ts";
 
 /** What began a run. */
-const triggers = [
-  "schedule",
-  "manual",
-  "push",
-  "retry",
-  "resync",
-  "undo",
-  "standing",
-] as const;
+const triggers = ["schedule", "manual", "push", "retry", "resync", "undo", "standing"] as const;
 export type Trigger = (typeof triggers)[number];
 
 /** Body of `POST /v1/projects/{name}/sync`. */

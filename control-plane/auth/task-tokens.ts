@@ -120,11 +120,11 @@ export async function verifyStandingOrder(
 /** Signs the token that authorises the reports on one attempt. */
 export function signTaskToken(
   ctx: KeyCtx,
-  { taskId, hostId, attempt, lease }: Attempt & { lease: string },
+  { taskId, hostId, attempt, lease }: Attempt & { lease?: string },
 ) {
   return sign(ctx, {
     type: tokenTypes.task,
-    claims: { attempt, host: hostId, lease },
+    claims: { attempt, host: hostId, ...(lease !== undefined && { lease }) },
     audience: controlPlaneAudience,
     subject: taskId,
     seconds: taskTokenSeconds,

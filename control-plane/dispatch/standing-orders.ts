@@ -54,7 +54,9 @@ export async function standingVersion(
   ctx: Pick<Ctx, "db" | "now">,
   { hostId }: { hostId: string },
 ): Promise<string> {
-  const [row] = await ctx.db.execute<{ facts: string | null; period: string }>(sql`
+  const {
+    rows: [row],
+  } = await ctx.db.execute<{ facts: string | null; period: string }>(sql`
     select string_agg(s.facts, ',' order by s.id) facts,
       floor((extract(epoch from ${ctx.now()}) + (hashtext(${hostId}) & 32767)) / ${renewSeconds})::text period
     from (${standingProjects(ctx, { hostId })}) s`);
@@ -114,7 +116,7 @@ async function orderOf(
     role,
     occurrences,
     delaySeconds: role === "master" ? 0 : delayOf(occurrences),
-    misfire: project.misfire,
+    misfire: project.misfire === "skip" ? "skip" : "latest",
     upstream: limited ? { host: project.upstreamHost!, parallel: upstreamParallel } : null,
     hostParallel: host.parallel,
     sync: {
@@ -123,6 +125,7 @@ async function orderOf(
       // What it changes is published by the next regular pull; FTP hosts compare their whole tree.
       publish: null,
       carry: null,
+      undo: false,
     },
   };
   return signStandingOrder(ctx, { projectId: project.id, hostId: host.id, now, claims });
@@ -133,10 +136,10 @@ export async function standingOrders(
   ctx: Ctx,
   { host, after = "" }: { host: HostRow; after?: string | undefined },
 ): Promise<StandingOrders> {
-  const found = await ctx.db.execute<Row & { now: string }>(sql`
+  const { rows: found } = await ctx.db.execute<Row & { now: string }>(sql`
     select s.*, ${ctx.now()} as now from (${standingProjects(ctx, { hostId: host.id })}) s
     where s.name collate "C" > ${after} order by s.name collate "C" limit ${pageSize + 1}`);
-  const page = [...found].slice(0, pageSize);
+  const page = found.slice(0, pageSize);
   const version = await standingVersion(ctx, { hostId: host.id });
   const time = new Date().toISOString();
   if (page.length === 0) return { version, orders: [], next: null, time };

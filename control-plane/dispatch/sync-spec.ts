@@ -112,7 +112,7 @@ async function masterSteps(ctx: Ctx, { project, host }: Omit<Place, "replica">):
 export async function specOfReplica(
   ctx: Ctx,
   { project, replica, host }: Place,
-): Promise<Omit<SyncSpec, "publish" | "carry">> {
+): Promise<Omit<SyncSpec, "publish" | "carry" | "undo">> {
   const fromUpstream = replica.role === "master";
   const steps = fromUpstream ? upstreamSteps : masterSteps;
   return {

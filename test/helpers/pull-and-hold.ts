@@ -9,6 +9,10 @@ const held = await holdDestination({ destination });
 void runRsync(
   { rsync: "rsync", stateDir, wrapper: [], holding: held.fd },
   {
+    connection: {
+      source: { host: "127.0.0.1", port: Number(port), module: "mirror", path: null, user: "ftp1" },
+      ipVersion: null,
+    },
     argv: ["--bwlimit=512", "--recursive", `rsync://ftp1@127.0.0.1:${port}/mirror/`, destination],
     password: "right-password",
     wallClockSeconds: 60,
