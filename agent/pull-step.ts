@@ -38,6 +38,8 @@ type Pull = {
   journal: Journal | null;
   /** Where deleted files go; null: nowhere. */
   keep: QuarantineEntry | null;
+  /** An rsync of the attempt before was killed: it may have left files under names of its own. */
+  killed: boolean;
 };
 
 /** Exit codes of an rsync that did not get to the source: the next one may be there. */
@@ -120,7 +122,7 @@ async function reconcile(
 
 /** Brings an FTP host's tree to the master's: by change lists where they lead there, else by a scan. */
 async function pullMaster(ctx: AgentCtx, pull: Pull, { carry }: { carry: Carry }): Promise<Report> {
-  const { source, password, destination, input, keep } = pull;
+  const { source, password, destination, input, keep, killed } = pull;
   const { stateDir } = ctx.config;
   const { project, options, limits } = input.sync;
   const key = { stateDir, project, place: await placeOf({ destinations: [destination] }) };
@@ -132,8 +134,10 @@ async function pullMaster(ctx: AgentCtx, pull: Pull, { carry }: { carry: Carry }
     input.onLine(
       `${formatRsyncUrl({ ...lists, user: null })} is not allowed on this host: scanning the whole tree (to allow it, add it to MIRRORFLEET_SOURCES)`,
     );
+  if (carry.lists && killed)
+    input.onLine("an rsync of the attempt before was killed: scanning the whole tree");
   const byLists =
-    carry.lists && known && allowed
+    carry.lists && known && allowed && !killed
       ? await applyLists(ctx.config, {
           ...input,
           lists: carry.lists,

@@ -6,7 +6,7 @@ import { checkMarker, chooseRoot, holdDestination, resolveDestination } from "./
 import { type Input, pullStep } from "./pull-step.ts";
 import { newQuarantineEntry } from "./quarantine.ts";
 import { watchRoom, whyNoRoom } from "./room.ts";
-import { noteBegin, noteEnd, removeStaging } from "./rsync/staging.ts";
+import { noteBegin, noteEnd, noteFailure, removeStaging } from "./rsync/staging.ts";
 import { addTrees } from "./rsync/sync.ts";
 import { journalOf, type Place, type Site } from "./site.ts";
 import { undoTask } from "./undo-task.ts";
@@ -41,7 +41,7 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
   const { quarantine, places, input } = site;
   const { project } = input.sync;
   const { stateDir } = ctx.config;
-  const unfinished = await noteBegin({ stateDir, project });
+  const before = await noteBegin({ stateDir, project });
   const journal = await journalOf(ctx, site);
   const keep =
     quarantine === null ? null : newQuarantineEntry({ quarantine, project, now: new Date() });
@@ -50,15 +50,26 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
       const held = await holdDestination({ destination });
       try {
         const inner = { ...ctx, config: { ...ctx.config, holding: held.fd } };
-        const done = await pullStep(inner, { step, destination, input, journal, keep });
+        const done = await pullStep(inner, {
+          step,
+          destination,
+          input,
+          journal,
+          keep,
+          killed: before === "killed",
+        });
         result = together(result, done);
       } finally {
         await held.release();
       }
       if (eventByOutcome[result.outcome] !== "succeed") break;
     }
-    if (eventByOutcome[result!.outcome] !== "succeed") return result!;
-    if (unfinished) for (const place of places) await removeStaging(place);
+    if (eventByOutcome[result!.outcome] !== "succeed") {
+      if (result!.exitCode !== null && before !== "killed")
+        await noteFailure({ stateDir, project });
+      return result!;
+    }
+    if (before !== null) for (const place of places) await removeStaging(place);
     await noteEnd({ stateDir, project });
     return journal ? { ...result!, ...(await journal.publish()) } : result!;
   } finally {

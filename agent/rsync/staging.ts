@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /** Where rsync keeps files until all have arrived (`--delay-updates`). */
@@ -7,13 +7,28 @@ const stagingName = ".~tmp~";
 const markOf = ({ stateDir, project }: { stateDir: string; project: string }) =>
   join(stateDir, "unfinished", project);
 
-/** Notes that rsyncs of a project begin. True where those before have not ended well: they may have left files. */
-export async function noteBegin(key: { stateDir: string; project: string }): Promise<boolean> {
+/**
+ * Notes that rsyncs of a project begin. Answers how those before ended: "failed" ones may have left staged
+ * files, "killed" ones also half a file beside its place; null: well.
+ */
+export async function noteBegin(key: {
+  stateDir: string;
+  project: string;
+}): Promise<"failed" | "killed" | null> {
   const mark = markOf(key);
-  const left = (await stat(mark).catch(() => null)) !== null;
+  const left = await readFile(mark, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+    return null;
+  });
   await mkdir(dirname(mark), { recursive: true, mode: 0o700 });
-  await writeFile(mark, "");
-  return left;
+  // Until they say otherwise, they were killed.
+  if (left !== "killed") await writeFile(mark, "killed");
+  return left === null ? null : left === "failed" ? "failed" : "killed";
+}
+
+/** Notes that they have failed, each by itself. */
+export async function noteFailure(key: { stateDir: string; project: string }): Promise<void> {
+  await writeFile(markOf(key), "failed");
 }
 
 /** Notes that they have ended well. */

@@ -92,7 +92,12 @@ export async function makeAgentsFleet() {
         files = 1_000_000,
         reconcile = false,
         ...order
-      }: { files?: number; reconcile?: boolean; limits?: SyncSpec["limits"] } = {},
+      }: {
+        files?: number;
+        reconcile?: boolean;
+        limits?: SyncSpec["limits"];
+        options?: SyncSpec["options"];
+      } = {},
     ) => {
       const from = state.carried[index]!;
       const { generation } = state;
