@@ -4,7 +4,7 @@ import { runChaos } from "../../chaos/run.ts";
 test("a fleet under faults loses nothing, writes no destination twice at a time, and comes to rest in sync", async () => {
   const lines: string[] = [];
   const { history, violations, faults } = await runChaos(
-    { seed: 4, seconds: 10, controlPlanes: 2, ftpHosts: 1, sabotage: null, keep: false },
+    { seed: 4, seconds: 6, controlPlanes: 2, ftpHosts: 1, sabotage: null, keep: false },
     { print: (line) => lines.push(line), signal: new AbortController().signal },
   );
   expect(violations).toEqual([]);
