@@ -2,7 +2,7 @@ import { AppError } from "../protocol/errors.ts";
 import { type LogAnswer, logAnswerSchema, maxLogChunkBytes } from "../protocol/report.ts";
 import { backOff } from "./back-off.ts";
 import type { AgentCtx } from "./context.ts";
-import { send } from "./request.ts";
+import { isFinal, send } from "./request.ts";
 import type { SpoolEntry } from "./spool.ts";
 
 const reportSeconds = 30;
@@ -31,16 +31,6 @@ export function report(
     timeoutSeconds: reportSeconds,
     ...(signal && { signal }),
   });
-}
-
-/** True for an answer that will be the same next time: the attempt is not ours any more. */
-export function isFinal(error: unknown): error is AppError {
-  return (
-    error instanceof AppError &&
-    error.code !== "unavailable" &&
-    error.code !== "internal" &&
-    error.code !== "too-many-requests"
-  );
 }
 
 /** Sends one piece of log. Answers where the next one is to begin, and whether the task was cancelled. */

@@ -34,6 +34,8 @@ export async function openBelow({ root }: { root: string }): Promise<Below> {
   return {
     directory: async (path) => {
       const names = path === "" ? [] : path.split("/");
+      if (names.some((name) => name === "" || name === "." || name === ".."))
+        throw new Error(`${JSON.stringify(path)} does not lead below a directory`);
       const shared = levels.findIndex(({ name }, at) => name !== names[at]);
       await shrink(shared === -1 ? Math.min(levels.length, names.length) : shared);
       for (const name of names.slice(levels.length)) {

@@ -155,3 +155,13 @@ export async function signedRequest<Schema extends z.ZodType>(
   });
   return parse(schema, answer, "the control plane's answer");
 }
+
+/** True for an answer that will be the same next time: the attempt is not ours any more. */
+export function isFinal(error: unknown): error is AppError {
+  return (
+    error instanceof AppError &&
+    error.code !== "unavailable" &&
+    error.code !== "internal" &&
+    error.code !== "too-many-requests"
+  );
+}

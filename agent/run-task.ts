@@ -8,7 +8,8 @@ import {
   type Report,
 } from "../protocol/report.ts";
 import type { AgentCtx } from "./context.ts";
-import { deliverLog, deliverResult, isFinal, report } from "./deliver.ts";
+import { deliverLog, deliverResult, report } from "./deliver.ts";
+import { isFinal } from "./request.ts";
 import { checkPolicy } from "./policy.ts";
 import { newSpoolEntry, type SpoolEntry } from "./spool.ts";
 import { verifyOrder } from "./verify-order.ts";

@@ -11,7 +11,7 @@ import type { Carry } from "../../protocol/order.ts";
 import { changeListsModule, type RsyncOptions, type Source } from "../../protocol/rsync.ts";
 import { operandOf } from "../rsync/connection.ts";
 import { indexPatterns } from "../rsync/indexes.ts";
-import { parseChange, unescapePath } from "../rsync/itemize.ts";
+import { type Change, parseChange, unescapePath } from "../rsync/itemize.ts";
 import type { RsyncExit } from "../rsync/spawn.ts";
 import { foldSorted, recordsOf } from "./fold.ts";
 import { ListsUnusable } from "./unusable.ts";
@@ -54,30 +54,40 @@ export async function fetchLists({
   }
 }
 
+/** Does a path lead into the tree, and nowhere else? A master that was broken into may write anything. */
+const isInside = (path: string) =>
+  path === "." ||
+  unescapePath(path)
+    .split("/")
+    .every((name) => !["", ".", ".."].includes(name));
+
+/** Reads a line of a list: a change of a path in the project. Null for what is none. */
+function readLine(line: string): Change | null {
+  const tab = line.indexOf("\t");
+  const change = parseChange(line.slice(tab + 1));
+  if (!change) return null;
+  const prefix = line.slice(0, tab);
+  const below = (path: string) =>
+    prefix === "" ? path : path === "." ? prefix : `${prefix}/${path}`;
+  const path = below(change.path);
+  if (!isInside(path)) return null;
+  if (change.kind === "deleted") return path === "." ? null : { ...change, path };
+  const leader = change.leader === null ? null : below(change.leader);
+  return leader === null || isInside(leader) ? { ...change, path, leader } : null;
+}
+
 /** The records of all lists, in their order. */
 async function* readRecords({ lists, directory }: { lists: Lists; directory: string }) {
   let sequence = 0;
   for (const { generation } of lists) {
     const input = createReadStream(join(directory, String(generation)), "latin1");
     for await (const line of createInterface({ input })) {
-      const tab = line.indexOf("\t");
-      const change = parseChange(line.slice(tab + 1));
+      const change = readLine(line);
       if (!change)
         throw new ListsUnusable(
           `change list ${generation} has a line that is none: ${line.slice(0, 200)}`,
         );
-      const prefix = line.slice(0, tab);
-      const below = (path: string) =>
-        prefix === "" ? path : path === "." ? prefix : `${prefix}/${path}`;
-      const moved =
-        change.kind === "deleted"
-          ? { ...change, path: below(change.path) }
-          : {
-              ...change,
-              path: below(change.path),
-              leader: change.leader === null ? null : below(change.leader),
-            };
-      for (const each of recordsOf(moved, { sequence })) yield `${each}\0`;
+      for (const each of recordsOf(change, { sequence })) yield `${each}\0`;
       sequence += 1;
     }
   }

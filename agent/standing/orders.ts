@@ -10,9 +10,8 @@ import {
   standingOrdersSchema,
 } from "../../protocol/standing.ts";
 import type { AgentCtx } from "../context.ts";
-import { isFinal } from "../deliver.ts";
 import { writeFileAtomically } from "../files.ts";
-import { signedRequest } from "../request.ts";
+import { isFinal, signedRequest } from "../request.ts";
 import { isDiskError } from "../spool-log.ts";
 
 /** The standing orders that a host keeps, as they were signed; passwords in them stay sealed. */

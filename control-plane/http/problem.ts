@@ -11,7 +11,7 @@ function toAppError(error: unknown): AppError {
   }
   const trouble = databaseTrouble(error);
   if (trouble !== null)
-    return new AppError("unavailable", `${trouble}: try again`, { cause: error });
+    return new AppError("unavailable", `${trouble}: try again later`, { cause: error });
   return new AppError("internal", "internal error", { cause: error });
 }
 

@@ -169,11 +169,13 @@ async function addHistory(count: number) {
 }
 
 /** Runs of which some, not all, tasks are gone. */
-const torn = async () =>
-  fleet.current.ctx.db.execute(
+const torn = async () => {
+  const { rows } = await fleet.current.ctx.db.execute(
     sql`select run_id from tasks group by run_id having count(*) <> 3 union all
         select id from runs where id not in (select run_id from tasks)`,
   );
+  return rows;
+};
 
 test("two replicas at once remove all of it together, and neither waits for the other", async () => {
   await createProject(fleet.current);

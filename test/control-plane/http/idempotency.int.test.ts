@@ -92,7 +92,7 @@ test("an answer that is given again is the same to its headers, and a token in i
   const { body } = await send("/v1/tokens", "key-2", { name: "x", scope: "viewer" });
   const again = await send("/v1/tokens", "key-2", { name: "x", scope: "viewer" });
   expect(again.body.token).toBe(body.token);
-  const rows = await fleet.current.ctx.db.execute(sql`select body from idempotent_answers`);
+  const { rows } = await fleet.current.ctx.db.execute(sql`select body from idempotent_answers`);
   expect(rows).toHaveLength(2);
   expect(JSON.stringify(rows)).not.toContain(body.token);
 });

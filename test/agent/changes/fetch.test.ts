@@ -1,0 +1,42 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { writePathFiles } from "../../../agent/changes/fetch.ts";
+import { ListsUnusable } from "../../../agent/changes/unusable.ts";
+import { temporaryDirectory } from "../../helpers/directory.ts";
+import { syncSpec } from "../../helpers/rsync.ts";
+
+/** Reads one list with these lines. */
+async function read(lines: string[]) {
+  const directory = await temporaryDirectory();
+  await writeFile(join(directory, "7"), lines.map((line) => `${line}\n`).join(""), "latin1");
+  const { options } = syncSpec({ port: 1 });
+  return writePathFiles({ lists: [{ generation: 7, digest: "" }], directory, options });
+}
+
+test.each([
+  "\t*deleting   ../../precious//",
+  "\t*deleting   /etc/passwd//",
+  "\t*deleting   pool/../../precious//",
+  "\t*deleting   pool/\\#056\\#056/precious//",
+  "..\t*deleting   precious//",
+  "\t*deleting   .//",
+  "\t>f+++++++++ ../precious//",
+  "\thf+++++++++ link// => ../leader",
+  "no change at all",
+])("a list with the line %j is none, whoever vouches for it", async (line) => {
+  await expect(read(["\t>f+++++++++ good//", line])).rejects.toThrow(ListsUnusable);
+});
+
+test("what a list names comes apart by what has to be done, each path once", async () => {
+  const files = await read(
+    [
+      "\t>f+++++++++ pool/new//",
+      "epel\t*deleting   old//",
+      "\t.d..t...... ./",
+      "epel\t.d..t...... .//",
+    ].map((line) => (line.endsWith("./") ? `${line}/` : line)),
+  );
+  expect(files).toMatchObject({ payload: { paths: 4 }, deleted: { paths: 1 } });
+  expect(await readFile(files.deleted.path, "latin1")).toBe("epel/old\0");
+});
