@@ -41,7 +41,7 @@ const cures: Record<string, string> = {
   ECONNREFUSED: "is Postgres running, and does it listen there (listen_addresses, port)?",
   ENOENT: "there is no such socket: is Postgres running, and is the directory right?",
   ENOTFOUND: "no such host: look at the name in DATABASE_URL, and at DNS",
-  CONNECT_TIMEOUT: "no answer: look at firewall and address",
+  ETIMEDOUT: "no answer: look at firewall and address",
   "28P01": "give the right password in DATABASE_URL",
   "28000": "let this user in: pg_hba.conf, and its role",
   "3D000": "make the database: createdb",
@@ -52,6 +52,9 @@ const cures: Record<string, string> = {
 /** Says why a database is not reached, without the password that its URL may hold. */
 export function notReached(error: unknown): AppError {
   if (error instanceof AppError) return error;
+  // Drizzle's own error has the statement; what led to it has the words of the server or the system.
+  const { cause } = error as Error;
+  if (cause instanceof Error) return notReached(cause);
   const { code = "", message } = error as Error & { code?: string };
   return fault(`cannot be used: ${message || code}: ${cures[code] ?? "look at its log"}`, error);
 }
