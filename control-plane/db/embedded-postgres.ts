@@ -9,7 +9,7 @@ import { type ServerExit, startServer } from "./postgres-server.ts";
 import { makeSocketDirectory, removeSocketDirectory, socketPort } from "./socket-directory.ts";
 import { defaultSystemDirectory } from "./system-directory.ts";
 
-/** A running server. `connection` is what postgres.js takes as options. */
+/** A running server. `connection` is what the driver takes as options. */
 export type EmbeddedPostgres = {
   connection: { host: string; port: number; database: string; user: string };
   /** Ends the server after its open transactions are rolled back. May be called again. */
