@@ -9,6 +9,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/**/*.int.test.ts", "test/e2e/**"],
           testTimeout: 60_000,
+          maxWorkers: 2,
         },
       },
       {
@@ -18,6 +19,7 @@ export default defineConfig({
           globalSetup: "test/helpers/global-setup.ts",
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          maxWorkers: 2,
         },
       },
       {
