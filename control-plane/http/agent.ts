@@ -40,7 +40,7 @@ export const agentOperations: Operation[] = [
       body: enrolSchema,
       answer: enrolAnswerSchema,
       status: 201,
-      errors: ["enrolment-token-invalid"],
+      errors: ["enrolment-token-invalid", "unavailable"],
     },
     async (ctx, c, { body }) => {
       const answer = await ctx.db.transaction(async (tx) => {

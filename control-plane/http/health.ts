@@ -41,6 +41,7 @@ export const healthOperations: Operation[] = [
       path: "/.well-known/jwks.json",
       summary: "The public keys that sign task orders (RFC 7517)",
       answer: z.object({ keys: z.array(z.looseObject({ kid: z.string() })) }),
+      errors: ["unavailable"],
     },
     (ctx) => pinnedKeys(ctx),
   ),

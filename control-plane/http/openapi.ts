@@ -71,11 +71,13 @@ export function errorsOf({ declaration, kind }: Operation): ErrorCode[] {
   const codes: ErrorCode[] = [...errors];
   // A query parameter that is not known is an error also where there are none.
   codes.push("invalid-input");
-  if (params) codes.push("not-found");
+  // A task token is for one task: another is forbidden before it is looked for.
+  if (params && access !== "task") codes.push("not-found");
   if (body) codes.push("malformed-body", "body-too-large");
   if (access !== "public") codes.push("not-authenticated");
-  // An operator's credential may come from an issuer that does not answer.
-  if (credentialOf[access] === "operatorToken") codes.push("forbidden", "unavailable");
+  // The database may be away, or the issuer that an operator's credential comes from.
+  if (access !== "public") codes.push("unavailable");
+  if (credentialOf[access] === "operatorToken") codes.push("forbidden");
   if (access === "task") codes.push("forbidden");
   if (access === "agent") codes.push("clock-skew", "agent-revoked");
   if (versioned && ["PUT", "PATCH", "DELETE"].includes(method)) codes.push("precondition-failed");

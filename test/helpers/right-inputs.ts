@@ -1,0 +1,156 @@
+import { generateKeyPairSync, randomUUID } from "node:crypto";
+import type { Result } from "../../protocol/report.ts";
+import { report, testResult } from "./control-plane.ts";
+import { createProject, openLease, readRun, type TestFleet } from "./fleet.ts";
+import type { Call } from "./walk.ts";
+
+/** A result that holds deletions. */
+const held: Partial<Result> = {
+  outcome: "held",
+  changes: 0,
+  held: { deletions: 5, entries: 10, examples: [], directories: [] },
+};
+const failed: Partial<Result> = { outcome: "fatal", exitCode: 1, message: "no" };
+export const results = { held, failed };
+
+const made = new WeakMap<TestFleet, number>();
+
+/** A project of its own, and its name. */
+export async function newProject(fleet: TestFleet, input: { upstream?: string | null } = {}) {
+  const number = (made.get(fleet) ?? 0) + 1;
+  made.set(fleet, number);
+  const name = `walk-${number}`;
+  await createProject(fleet, { name, path: name, ...input });
+  return name;
+}
+
+/** A project of its own whose pull is leased; with a result, it has ended so. */
+export async function pull(fleet: TestFleet, result?: Partial<Result>) {
+  const name = await newProject(fleet);
+  const { body: run } = await fleet.operate("POST", `/v1/projects/${name}/sync`);
+  for (;;) {
+    const lease = openLease(await fleet.master.poll());
+    const isIt = lease.sync.project === name;
+    const body = testResult(isIt ? result : {});
+    if (!isIt || result) await report(fleet, { ...lease, kind: "result", body });
+    if (!isIt) continue;
+    const [task] = (await readRun(fleet, run)).tasks;
+    return { name, run: String(run.id), task: String(task.id), token: lease.token };
+  }
+}
+
+const publicKey = (type: "ed25519" | "x25519") =>
+  (type === "ed25519"
+    ? generateKeyPairSync("ed25519")
+    : generateKeyPairSync("x25519")
+  ).publicKey.export({ format: "jwk" });
+
+/** Body of an enrolment with keys of its own. */
+export const enrolment = (token: string) => ({
+  token,
+  signingKey: publicKey("ed25519"),
+  sealingKey: publicKey("x25519"),
+});
+
+/** Right input for each operation, in an order in which each finds what it needs: project `debian` and the fleet. */
+export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call>> {
+  const { operate, master, ftp1 } = fleet;
+  const byName = (name: string) => async (): Promise<Call> => ({ path: { name } });
+  const given = (call: Call) => async () => call;
+  const nothing = given({});
+  const replica = { path: { project: "debian", host: "ftp1" } };
+  const task = async (result?: Partial<Result>): Promise<Call> => ({
+    path: { id: (await pull(fleet, result)).task },
+  });
+  const run = async (result?: Partial<Result>): Promise<Call> => ({
+    path: { id: (await pull(fleet, result)).run },
+  });
+  const reported = async (call: Call): Promise<Call> => {
+    const { task: id, token } = await pull(fleet);
+    return { path: { id }, token, ...call };
+  };
+  return {
+    listProjects: given({ query: "?search=deb&paused=0&limit=1" }),
+    createProject: given({ body: { name: "fedora", upstream: "rsync://a.example/fedora" } }),
+    getProject: byName("debian"),
+    replaceProject: given({
+      path: { name: "debian" },
+      body: { upstream: "rsync://b.example/debian" },
+    }),
+    patchProject: given({ path: { name: "debian" }, body: { description: "Universal" } }),
+    cloneProject: given({ path: { name: "debian" }, body: { name: "debian-copy" } }),
+    deleteProject: byName("fedora"),
+    pauseProject: byName("debian"),
+    resumeProject: byName("debian"),
+    syncProject: given({ path: { name: "debian-copy" }, body: {} }),
+    undoProject: async () => ({ path: { name: await newProject(fleet) } }),
+    previewSchedule: given({ query: "?schedule=0+4+*+*+*&zone=Europe/Berlin&count=3" }),
+    listReplicas: given({ query: "?project=debian" }),
+    getReplica: given(replica),
+    pauseReplica: given(replica),
+    resumeReplica: given(replica),
+    moveReplica: given({ ...replica, body: { root: null } }),
+    resyncReplica: given({ path: { project: "debian-copy", host: "master" } }),
+    createHost: given({ body: { name: "ftp9", roles: ["ftp"], addresses: ["192.0.2.9"] } }),
+    listHosts: given({ query: "?role=ftp" }),
+    getHost: byName("ftp1"),
+    patchHost: given({ path: { name: "ftp1" }, body: { labels: { site: "nyc" } } }),
+    drainHost: byName("ftp1"),
+    resumeHost: byName("ftp1"),
+    inviteHost: byName("ftp9"),
+    uninviteHost: byName("ftp9"),
+    enrol: async () => {
+      const { body } = await operate("POST", "/v1/hosts/ftp9/enrolment-tokens");
+      return { body: enrolment(body.enrolment.token) };
+    },
+    revokeHost: byName("ftp9"),
+    listRuns: given({ query: "?project=debian&state=failed&host=ftp1" }),
+    getRun: () => run(failed),
+    cancelRun: () => run(),
+    retryRun: () => run(failed),
+    tick: nothing,
+    listTasks: given({ query: "?host=master&limit=2" }),
+    getTask: () => task(failed),
+    cancelTask: () => task(),
+    retryTask: () => task(failed),
+    approveTask: () => task(held),
+    dismissTask: () => task(held),
+    getTaskLog: () => task(failed),
+    applyFleet: given({
+      query: "?dryRun=1",
+      body: { projects: [{ name: "applied", upstream: "rsync://c.example/applied" }] },
+    }),
+    getStatus: nothing,
+    getSettings: nothing,
+    patchSettings: given({ body: { upstreamParallel: 300 } }),
+    pauseFleet: given({ body: { reason: "fire", cancelRunning: true } }),
+    resumeFleet: nothing,
+    listAuditEvents: given({ query: "?limit=5" }),
+    listTokens: nothing,
+    createToken: given({ body: { name: "x", scope: "trigger:debian" } }),
+    revokeToken: async () => {
+      const { body } = await operate("POST", "/v1/tokens", { name: "y", scope: "viewer" });
+      return { path: { id: body.info.id } };
+    },
+    listTaskKeys: nothing,
+    rotateTaskKeys: nothing,
+    followTaskKeys: given({ body: { pinned: ftp1.answer.jwks.keys.map(({ kid }) => kid) } }),
+    getHealth: nothing,
+    getReadiness: nothing,
+    getTaskKeys: nothing,
+    poll: async () => ({
+      body: {
+        pollId: randomUUID(),
+        agentVersion: "1",
+        waitSeconds: 0,
+        daemonUsersVersion: null,
+        daemonPort: null,
+        roots: [{ path: "/srv/mirror", module: null }],
+      },
+    }),
+    getDaemonUsers: given({ agent: master }),
+    heartbeat: () => reported({ body: { progress: null } }),
+    appendTaskLog: () => reported({ query: "?offset=0", body: "a line\n" }),
+    finishTask: () => reported({ body: testResult() }),
+  };
+}
