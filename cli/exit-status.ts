@@ -32,3 +32,15 @@ export function exitStatusOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   return error instanceof AppError ? (statusByCode[error.code] ?? 7) : 7;
 }
+
+/** An error for programs: the code and the words of a problem document, and the exit status. */
+export function errorObject(error: unknown) {
+  const exitStatus = exitStatusOf(error);
+  if (error instanceof AppError) {
+    const { code, message, fields } = error;
+    return { code, detail: message, errors: fields, exitStatus };
+  }
+  const detail = (error as Error).message.replace(/^error: /, "");
+  const code = error instanceof CommanderError ? "usage" : "internal";
+  return { code, detail, errors: [], exitStatus };
+}

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunDetail } from "../protocol/run.ts";
 import type { CliCtx } from "./context.ts";
+import { patiently } from "./patiently.ts";
 import { createRunScreen } from "./run-screen.ts";
 
 const lookEveryMilliseconds = 500;
@@ -13,14 +14,14 @@ export async function followRun(
   { client }: Pick<CliCtx, "client">,
   { id, quiet }: { id: string; quiet: boolean },
 ): Promise<RunDetail> {
-  const { project } = await client.getRun(id);
-  const { replicas } = await client.getProject(project);
+  const { project } = await patiently(() => client.getRun(id));
+  const { replicas } = await patiently(() => client.getProject(project));
   const screen = createRunScreen({
     output: process.stderr,
     hosts: replicas.map(({ host }) => host),
   });
   for (;;) {
-    const run = await client.getRun(id);
+    const run = await patiently(() => client.getRun(id));
     if (!quiet) screen.draw(run);
     if (hasEnded(run)) return run;
     await sleep(lookEveryMilliseconds);

@@ -12,6 +12,7 @@ import { addProject } from "./commands/project.ts";
 import { addReplica } from "./commands/replica.ts";
 import { addRun } from "./commands/run.ts";
 import { addSchedule } from "./commands/schedule.ts";
+import { addTask } from "./commands/task.ts";
 import { addToken } from "./commands/token.ts";
 import { exitStatuses } from "./exit-status.ts";
 import { version } from "../protocol/version.ts";
@@ -24,15 +25,17 @@ const epilogue = () =>
     )}\n\nEnvironment:\n  MIRRORFLEET_URL, MIRRORFLEET_TOKEN  instead of "login"\n  NO_COLOR                            no colours`;
 
 /** The whole command line. Nothing has run yet: parse it. */
-export function createProgram(): Command {
+export function createProgram({ json = false } = {}): Command {
   const program = new Command("mirrorfleet")
     .description("Runs a fleet of mirrors from the command line, over the control plane's REST.")
     .version(version)
-    .option("--json", "print JSON, for programs")
+    .option("--json", "print JSON, for programs: also errors, on standard error")
     .option("--url <url>", "control plane (else MIRRORFLEET_URL, else that of login)")
     .addHelpText("after", epilogue)
     .showHelpAfterError('(add "--help" for help)')
     .configureHelp({ showGlobalOptions: true })
+    // Errors of usage are then JSON too, and not commander's words.
+    .configureOutput(json ? { writeErr: () => undefined } : {})
     .exitOverride();
   for (const add of [
     addLogin,
@@ -40,6 +43,7 @@ export function createProgram(): Command {
     addReplica,
     addHost,
     addRun,
+    addTask,
     addLogs,
     addHeld,
     addApply,

@@ -103,6 +103,15 @@ async function send(
   throw new AppError(problem.data.code, problem.data.detail, { fields: problem.data.errors ?? [] });
 }
 
+/** A body piece by piece. @throws AppError `unavailable` where the connection breaks. */
+async function* pieces({ url }: { url: string }, body: AsyncIterable<Uint8Array> | []) {
+  try {
+    yield* body;
+  } catch (cause) {
+    throw unreachable(url, cause);
+  }
+}
+
 const seg = encodeURIComponent;
 
 /** The operator's operations as functions. Every one throws AppError with the answer's code. */
@@ -214,10 +223,10 @@ export function createClient(server: { url: string; token: string }) {
     openTaskLog: async (
       id: string,
       query: { attempt?: number; offset?: number; follow?: boolean } = {},
-    ): Promise<ReadableStream<Uint8Array>> => {
+    ): Promise<AsyncIterable<Uint8Array>> => {
       const path = `/v1/tasks/${seg(id)}/log`;
       const { body } = await send(server, { method: "GET", path, query, seconds: longSeconds });
-      return body ?? new Blob([]).stream();
+      return pieces(server, body ?? []);
     },
 
     previewSchedule: (query: { schedule: string; zone?: string; count?: number; after?: string }) =>

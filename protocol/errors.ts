@@ -13,6 +13,7 @@ export const statusByCode = {
   "not-found": 404,
   "precondition-failed": 412,
   "method-not-allowed": 405,
+  "range-not-satisfiable": 416,
   conflict: 409,
   "stale-attempt": 409,
   "order-refused": 409,

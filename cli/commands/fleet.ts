@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import type { Settings, Status } from "../../protocol/settings.ts";
-import { action } from "../context.ts";
+import { action, type CliCtx } from "../context.ts";
 import { listing, table, time } from "../format.ts";
+import { patiently } from "../patiently.ts";
 import { collect } from "../project-fields.ts";
 import { wholeNumberOr } from "../whole-number.ts";
 import { heldTable } from "./held.ts";
@@ -45,6 +46,15 @@ function limitsOf(words: string[]): Record<string, number | null> {
   );
 }
 
+async function watch({ client, print }: Pick<CliCtx, "client" | "print">): Promise<never> {
+  for (;;) {
+    await sleep(watchSeconds * 1000);
+    const status = await patiently(() => client.getStatus());
+    if (process.stdout.isTTY) process.stdout.write("\u001b[2J\u001b[H");
+    print(status, statusText);
+  }
+}
+
 /** `status`, and the pause of everything. */
 export function addFleet(program: Command): void {
   program
@@ -53,13 +63,8 @@ export function addFleet(program: Command): void {
     .option("-w, --watch", "again every two seconds, until Ctrl-C")
     .action(
       action<{ watch?: boolean }>(async ({ client, print }, { options }) => {
-        for (;;) {
-          const status = await client.getStatus();
-          if (options.watch && process.stdout.isTTY) process.stdout.write("\u001b[2J\u001b[H");
-          print(status, statusText);
-          if (!options.watch) return;
-          await sleep(watchSeconds * 1000);
-        }
+        print(await client.getStatus(), statusText);
+        if (options.watch) await watch({ client, print });
       }),
     );
   program

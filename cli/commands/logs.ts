@@ -4,6 +4,7 @@ import { AppError } from "../../protocol/errors.ts";
 import type { Task } from "../../protocol/run.ts";
 import { action, type CliCtx } from "../context.ts";
 import { hasEnded } from "../follow-run.ts";
+import { patiently } from "../patiently.ts";
 import { wholeNumber } from "../whole-number.ts";
 
 const lookEveryMilliseconds = 500;
@@ -16,37 +17,34 @@ function shown(bytes: Uint8Array, decoder: InstanceType<typeof TextDecoder>): st
   return text.replaceAll(/[^\P{Cc}\n\t]/gu, "\uFFFD").replaceAll(escape, "\uFFFD");
 }
 
+type Place = { attempt: number; offset: number };
+
+/** Prints an attempt's log from a place on, which moves with what was printed. */
 async function printLog(
   { client }: CliCtx,
-  {
-    id,
-    attempt,
-    offset = 0,
-    follow,
-  }: { id: string; attempt?: number; offset?: number; follow: boolean },
-): Promise<number> {
+  { id, place, follow }: { id: string; place: Partial<Place>; follow: boolean },
+): Promise<void> {
   const decoder = new TextDecoder();
-  let printed = 0;
-  const query = { ...(attempt !== undefined && { attempt }), offset, follow };
-  for await (const bytes of await client.openTaskLog(id, query)) {
+  for await (const bytes of await client.openTaskLog(id, { ...place, follow })) {
     process.stdout.write(shown(bytes, decoder));
-    printed += bytes.length;
+    place.offset = (place.offset ?? 0) + bytes.length;
   }
-  return printed;
 }
 
-/** Follows a task's attempts to its end: the server ends a stream after ten minutes, and a proxy when it likes. */
+/**
+ * Follows a task's attempts to its end. The server ends a stream after ten minutes and a proxy when it
+ * likes: it goes on from where it was.
+ */
 async function followTask(ctx: CliCtx, { id }: { id: string }): Promise<void> {
-  let attempt = 0;
-  let offset = 0;
+  let place: Place | undefined;
   for (;;) {
-    const task = await ctx.client.getTask(id);
+    const task = await patiently(() => ctx.client.getTask(id));
     const ended = task.state !== "queued" && task.state !== "leased";
-    if (attempt === 0) attempt = task.attempt;
-    if (attempt > 0) offset += await printLog(ctx, { id, attempt, offset, follow: !ended });
-    const past = ended || task.attempt > attempt;
-    if (task.attempt > attempt && attempt > 0) [attempt, offset] = [attempt + 1, 0];
-    else if (past) return;
+    if (!place && task.attempt > 0) place = { attempt: task.attempt, offset: 0 };
+    const from = place;
+    if (from) await patiently(() => printLog(ctx, { id, place: from, follow: !ended }));
+    if (from && task.attempt > from.attempt) place = { attempt: from.attempt + 1, offset: 0 };
+    else if (ended) return;
     else await sleep(lookEveryMilliseconds);
   }
 }
@@ -56,14 +54,15 @@ const begun = ({ attempt }: Task) => attempt > 0;
 /** The logs of all of a run's tasks, one after the other. */
 async function printRun(ctx: CliCtx, { id, follow }: { id: string; follow: boolean }) {
   const printed = new Set<string>();
+  const look = () => ctx.client.getRun(id);
   for (;;) {
-    const run = await ctx.client.getRun(id);
+    const run = await (follow && printed.size > 0 ? patiently(look) : look());
     const next = run.tasks.find((task) => begun(task) && !printed.has(task.id));
     if (next) {
       printed.add(next.id);
       process.stdout.write(`==> ${next.host} (task ${next.id})\n`);
       if (follow) await followTask(ctx, { id: next.id });
-      else await printLog(ctx, { id: next.id, follow });
+      else await printLog(ctx, { id: next.id, follow, place: {} });
     } else if (!follow || hasEnded(run)) return;
     else await sleep(lookEveryMilliseconds);
   }
@@ -81,9 +80,11 @@ export function addLogs(program: Command): void {
       action<{ follow?: boolean; attempt?: number }>(
         async (ctx, { args: [id], options: { follow = false, attempt } }) => {
           try {
-            const which = attempt === undefined ? {} : { attempt };
+            const place = attempt === undefined ? {} : { attempt };
+            // First without patience: where nothing answers, nothing is followed.
+            await ctx.client.getTask(id!);
             if (follow && attempt === undefined) await followTask(ctx, { id: id! });
-            else await printLog(ctx, { id: id!, follow, ...which });
+            else await printLog(ctx, { id: id!, follow, place });
           } catch (error) {
             if (!(error instanceof AppError) || error.code !== "not-found") throw error;
             await printRun(ctx, { id: id!, follow });

@@ -24,6 +24,14 @@ const ifMatch = {
   schema: { type: "string" },
   example: '"3"',
 };
+const range = {
+  name: "Range",
+  in: "header",
+  description:
+    "Part of it in bytes (RFC 9110); of several parts, and where it is followed, all is sent",
+  schema: { type: "string" },
+  example: "bytes=-4096",
+};
 const idempotencyKey = {
   name: "Idempotency-Key",
   in: "header",
@@ -51,6 +59,7 @@ function parametersOf({ declaration, kind }: Operation) {
     ...(declaration.versioned && ["PUT", "PATCH", "DELETE"].includes(declaration.method)
       ? [ifMatch]
       : []),
+    ...(declaration.ranged ? [range] : []),
     ...(kind === "change" && changes ? [idempotencyKey] : []),
   ];
 }
@@ -67,7 +76,7 @@ const credentialOf: Record<Declaration["access"], string | null> = {
 
 /** Every error that an operation may answer. */
 export function errorsOf({ declaration, kind }: Operation): ErrorCode[] {
-  const { access, params, body, errors = [], versioned, method } = declaration;
+  const { access, params, body, errors = [], versioned, ranged, method } = declaration;
   const codes: ErrorCode[] = [...errors];
   // A query parameter that is not known is an error also where there are none.
   codes.push("invalid-input");
@@ -80,6 +89,7 @@ export function errorsOf({ declaration, kind }: Operation): ErrorCode[] {
   if (credentialOf[access] === "operatorToken") codes.push("forbidden");
   if (access === "task") codes.push("forbidden");
   if (access === "agent") codes.push("clock-skew", "agent-revoked");
+  if (ranged) codes.push("range-not-satisfiable");
   if (versioned && ["PUT", "PATCH", "DELETE"].includes(method)) codes.push("precondition-failed");
   // A kept answer may belong to another request.
   if (kind === "change") codes.push("conflict");
@@ -113,6 +123,7 @@ const exampleOf: Record<ErrorCode, { detail: string; errors?: FieldError[] }> = 
     detail: "the project has changed: it is at version 4, not 3; read it again",
   },
   "method-not-allowed": { detail: "/v1/projects takes GET, POST, not DELETE" },
+  "range-not-satisfiable": { detail: "there are 4096 bytes so far" },
   conflict: { detail: 'there is a project "debian" already' },
   "stale-attempt": { detail: "attempt 1 of this task holds no lease: end it" },
   "order-refused": { detail: "the agent's policy does not allow the order's source" },
@@ -154,7 +165,17 @@ function errorAnswers(operation: Operation) {
   );
 }
 
-function answerOf({ answer, status = 200, versioned }: Declaration) {
+const partAnswer = (content: Record<string, unknown>) => ({
+  "206": {
+    description: "The part that was asked for",
+    headers: {
+      "Content-Range": { description: "Which part, of how many bytes", schema: { type: "string" } },
+    },
+    content,
+  },
+});
+
+function answerOf({ answer, status = 200, versioned, ranged }: Declaration) {
   const content =
     typeof answer === "string"
       ? { [answer.split(";")[0]!]: { schema: { type: "string" } } }
@@ -167,6 +188,7 @@ function answerOf({ answer, status = 200, versioned }: Declaration) {
       }),
       content,
     },
+    ...(ranged && partAnswer(content)),
   };
 }
 

@@ -40,6 +40,8 @@ export type Declaration<
   example?: unknown;
   /** Answers with an ETag, and minds `If-Match`. */
   versioned?: boolean;
+  /** Answers bytes, and minds `Range`. */
+  ranged?: boolean;
 };
 
 type Input<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {

@@ -1,3 +1,4 @@
+import type { Context } from "hono";
 import { stream } from "hono/streaming";
 import { pageOf } from "../../protocol/paging.ts";
 import {
@@ -9,15 +10,36 @@ import {
 } from "../../protocol/run.ts";
 import { readRun } from "../db/queries/runs.ts";
 import { readTask, readTasks } from "../db/queries/tasks.ts";
-import { findLog, readLog } from "../db/queries/log-chunks.ts";
+import type { Ctx } from "../context.ts";
+import { findLog, logLength, readLog } from "../db/queries/log-chunks.ts";
 import { cancelTask } from "../dispatch/cancel.ts";
 import { followLog } from "../dispatch/follow-log.ts";
 import { approveHeld, dismissHeld, retryTask } from "../dispatch/resync.ts";
+import { byteRange } from "./byte-range.ts";
 import { change, type Operation, raw, read } from "./operation.ts";
 import { idParams } from "./params.ts";
 
 const tag = "tasks";
 const one = { path: "/v1/tasks/{id}", tag, params: idParams };
+
+/** Answers a log from a byte on or, of the whole, the range that the request asks for. */
+async function answerLog(
+  ctx: Ctx,
+  c: Context,
+  log: { taskId: string; attempt: number; offset: number },
+): Promise<Response> {
+  c.header("accept-ranges", "bytes");
+  const asked = log.offset === 0 ? c.req.header("range") : undefined;
+  if (asked === undefined) return c.body(new Uint8Array(await readLog(ctx, log)));
+  const length = await logLength(ctx, log);
+  // Also for the refusal: RFC 9110 wants the length told.
+  c.header("content-range", `bytes */${length}`);
+  const range = byteRange(asked, { length });
+  const { from, to } = range ?? { from: 0, to: length };
+  const bytes = new Uint8Array(await readLog(ctx, { ...log, offset: from, end: to }));
+  c.header("content-range", range ? `bytes ${from}-${to - 1}/${length}` : undefined);
+  return c.body(bytes, range ? 206 : 200);
+}
 
 /** Tasks and their logs. */
 export const taskOperations: Operation[] = [
@@ -126,16 +148,17 @@ export const taskOperations: Operation[] = [
       method: "GET",
       path: `${one.path}/log`,
       access: "viewer",
-      summary: "Read the log of an attempt, from a byte on, or follow it",
+      summary: "Read the log of an attempt, all of it, a range, or from a byte on; or follow it",
       query: logQuerySchema,
       answer: "text/plain; charset=utf-8",
       errors: ["not-found"],
+      ranged: true,
     },
     async (ctx, c, { params, query }) => {
       const { attempt } = await findLog(ctx, { taskId: params.id, attempt: query.attempt });
       const log = { taskId: params.id, attempt, offset: query.offset };
       c.header("content-type", "text/plain; charset=utf-8");
-      if (!query.follow) return c.body(new Uint8Array(await readLog(ctx, log)));
+      if (!query.follow) return answerLog(ctx, c, log);
       return stream(c, async (out) => {
         const gone = new AbortController();
         out.onAbort(() => gone.abort());

@@ -1,5 +1,7 @@
 import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { decodeJwt } from "jose";
 import type { Result } from "../../protocol/report.ts";
+import type { StandingClaims } from "../../protocol/standing.ts";
 import { report, testResult } from "./control-plane.ts";
 import { createProject, openLease, readRun, type TestFleet } from "./fleet.ts";
 import type { Call } from "./walk.ts";
@@ -16,7 +18,7 @@ export const results = { held, failed };
 const made = new WeakMap<TestFleet, number>();
 
 /** A project of its own, and its name. */
-export async function newProject(fleet: TestFleet, input: { upstream?: string | null } = {}) {
+export async function newProject(fleet: TestFleet, input: { upstream?: string | null; schedule?: string } = {}) {
   const number = (made.get(fleet) ?? 0) + 1;
   made.set(fleet, number);
   const name = `walk-${number}`;
@@ -51,6 +53,17 @@ export const enrolment = (token: string) => ({
   signingKey: publicKey("ed25519"),
   sealingKey: publicKey("x25519"),
 });
+
+/** What the master did by a standing order, of a project of its own. */
+export async function standingRun(fleet: TestFleet) {
+  const name = await newProject(fleet, { schedule: "0 * * * *" });
+  const { body } = await fleet.master.request("GET", "/v1/agent/standing-orders");
+  const orders = body.orders as string[];
+  const order = orders.find((each) => decodeJwt<StandingClaims>(each).sync.project === name)!;
+  const [at] = decodeJwt<StandingClaims>(order).occurrences;
+  const time = new Date(at! * 1000).toISOString();
+  return { order, scheduledFor: time, startedAt: time, result: testResult() };
+}
 
 /** Right input for each operation, in an order in which each finds what it needs: project `debian` and the fleet. */
 export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call>> {
@@ -149,6 +162,8 @@ export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call
       },
     }),
     getDaemonUsers: given({ agent: master }),
+    getStandingOrders: given({ agent: master }),
+    reportStandingRun: async () => ({ agent: master, body: await standingRun(fleet) }),
     heartbeat: () => reported({ body: { progress: null } }),
     appendTaskLog: () => reported({ query: "?offset=0", body: "a line\n" }),
     finishTask: () => reported({ body: testResult() }),

@@ -7,6 +7,20 @@ import { attempts, logChunks, tasks } from "../schema.ts";
 /** Bytes of log that one attempt may leave here. */
 const maxLogBytes = 8 * 1024 * 1024;
 
+/** Bytes of one attempt's log so far. */
+export async function logLength(
+  { db }: Pick<Ctx, "db">,
+  { taskId, attempt }: { taskId: string; attempt: number },
+): Promise<number> {
+  const [last] = await db
+    .select({ end: sql`${logChunks.position} + length(${logChunks.bytes})`.mapWith(Number) })
+    .from(logChunks)
+    .where(and(eq(logChunks.taskId, taskId), eq(logChunks.attempt, attempt)))
+    .orderBy(desc(logChunks.position))
+    .limit(1);
+  return last?.end ?? 0;
+}
+
 /**
  * Keeps what is new of a piece of an attempt's log. The log has no holes: a piece that begins beyond
  * its end is not kept, and the answer says where to begin. @throws AppError `body-too-large`, `not-found`.
@@ -32,13 +46,7 @@ export async function keepLogChunk(
       .where(and(eq(attempts.taskId, taskId), eq(attempts.attempt, attempt)))
       .for("update", { of: attempts });
     if (!owner) throw new AppError("not-found", "there is no such attempt");
-    const [last] = await tx
-      .select({ end: sql<string>`${logChunks.position} + length(${logChunks.bytes})` })
-      .from(logChunks)
-      .where(and(eq(logChunks.taskId, taskId), eq(logChunks.attempt, attempt)))
-      .orderBy(desc(logChunks.position))
-      .limit(1);
-    const end = Number(last?.end ?? 0);
+    const end = await logLength({ db: tx }, { taskId, attempt });
     const fresh = position > end ? Buffer.alloc(0) : bytes.subarray(end - position);
     if (fresh.length > 0)
       await tx.insert(logChunks).values({ taskId, attempt, position: end, bytes: fresh });
@@ -61,10 +69,15 @@ export async function findLog(
   return { attempt: wanted, ended: wanted !== task.attempt || task.state !== "leased" };
 }
 
-/** One attempt's log from a byte on. */
+/** One attempt's log from a byte on, to before another. */
 export async function readLog(
   { db }: Pick<Ctx, "db">,
-  { taskId, attempt, offset }: { taskId: string; attempt: number; offset: number },
+  {
+    taskId,
+    attempt,
+    offset,
+    end = maxLogBytes,
+  }: { taskId: string; attempt: number; offset: number; end?: number },
 ): Promise<Buffer> {
   const chunks = await db
     .select({ position: logChunks.position, bytes: logChunks.bytes })
@@ -74,11 +87,13 @@ export async function readLog(
         eq(logChunks.taskId, taskId),
         eq(logChunks.attempt, attempt),
         gte(sql`${logChunks.position} + length(${logChunks.bytes})`, offset + 1),
-        lt(logChunks.position, maxLogBytes),
+        lt(logChunks.position, end),
       ),
     )
     .orderBy(asc(logChunks.position));
-  const first = chunks[0];
-  const whole = Buffer.concat(chunks.map(({ bytes }) => bytes));
-  return first ? whole.subarray(Math.max(0, offset - first.position)) : whole;
+  return Buffer.concat(
+    chunks.map(({ position, bytes }) =>
+      bytes.subarray(Math.max(0, offset - position), Math.max(0, end - position)),
+    ),
+  );
 }

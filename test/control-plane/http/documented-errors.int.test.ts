@@ -193,6 +193,12 @@ function own(world: World): Record<string, [ErrorCode, () => Promise<Call>][]> {
     retryTask: [["conflict", given({ path: { id: world.leased.task } })]],
     approveTask: [["conflict", () => ended("task")]],
     dismissTask: [["conflict", () => ended("task")]],
+    getTaskLog: [
+      [
+        "range-not-satisfiable",
+        async () => ({ ...(await ended("task")), headers: { range: "bytes=5-" } }),
+      ],
+    ],
     applyFleet: [
       ["conflict", given({ body: { projects: [{ ...leasedName, ...elsewhere }] } })],
       ["invalid-input", given({ body: { projects: [{ ...elsewhere, name: "x", master: "no" }] } })],

@@ -12,9 +12,9 @@ async function send(lease: { taskId: string; token: string }, kind: string, body
   });
 }
 
-const readLog = (id: string, query = "") =>
+const readLog = (id: string, query = "", headers: Record<string, string> = {}) =>
   fleet.current.app.request(`/v1/tasks/${id}/log${query}`, {
-    headers: { authorization: `Bearer ${fleet.current.admin}` },
+    headers: { authorization: `Bearer ${fleet.current.admin}`, ...headers },
   });
 
 test("a push that waits is answered when every host has the tree", async () => {
@@ -65,6 +65,31 @@ test("a log is read whole, from a byte on, and by attempt", async () => {
   expect(await (await readLog(lease.taskId, "?offset=11")).text()).toBe("second line\n");
   expect(await (await readLog(lease.taskId, "?offset=999")).text()).toBe("");
   expect(await (await readLog(lease.taskId, "?attempt=7")).text()).toBe("");
+});
+
+test("a range of a log is answered as HTTP says: 206 with its place, 416 beyond the end, all where it cannot be", async () => {
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  const lease = openLease(await fleet.current.master.poll());
+  const log = "first line\nsecond line\nthird line\n";
+  await send(lease, "log?offset=0", log.slice(0, 11));
+  await send(lease, "log?offset=11", log.slice(11));
+  const part = async (range: string, query = "") => {
+    const response = await readLog(lease.taskId, query, { range });
+    const text = await response.text();
+    return [response.status, response.headers.get("content-range"), text];
+  };
+  const { length } = log;
+  expect(await part("bytes=6-15")).toEqual([206, `bytes 6-15/${length}`, log.slice(6, 16)]);
+  expect(await part("bytes=12-")).toEqual([206, `bytes 12-33/${length}`, log.slice(12)]);
+  expect(await part("bytes=-5")).toEqual([206, `bytes 29-33/${length}`, log.slice(29)]);
+  expect(await part("bytes=-500")).toEqual([206, `bytes 0-33/${length}`, log]);
+  expect(await part("bytes=29-500")).toEqual([206, `bytes 29-33/${length}`, log.slice(29)]);
+  for (const beyond of ["bytes=34-", "bytes=-0", "bytes=99-100"])
+    expect((await part(beyond)).slice(0, 2)).toEqual([416, `bytes */${length}`]);
+  for (const whole of ["bytes=0-1,4-5", "lines=1-2", "bytes=9-3", "bytes=-", "x"])
+    expect(await part(whole)).toEqual([200, null, log]);
+  expect(await part("bytes=0-1", "?offset=11")).toEqual([200, null, log.slice(11)]);
 });
 
 test("a log that is followed comes as it is written, and ends with its attempt", async () => {
