@@ -18,7 +18,10 @@ export const results = { held, failed };
 const made = new WeakMap<TestFleet, number>();
 
 /** A project of its own, and its name. */
-export async function newProject(fleet: TestFleet, input: { upstream?: string | null; schedule?: string } = {}) {
+export async function newProject(
+  fleet: TestFleet,
+  input: { upstream?: string | null; schedule?: string } = {},
+) {
   const number = (made.get(fleet) ?? 0) + 1;
   made.set(fleet, number);
   const name = `walk-${number}`;
