@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { decodeJwt } from "jose";
 import { expect, onTestFinished, test } from "vitest";
 import { type ErrorCode, statusByCode } from "../../../protocol/errors.ts";
+import type { StandingClaims } from "../../../protocol/standing.ts";
 import { openOidc } from "../../../control-plane/auth/oidc.ts";
 import { createOperatorToken } from "../../../control-plane/auth/operator-tokens.ts";
 import { connect } from "../../../control-plane/db/connect.ts";
@@ -12,7 +14,14 @@ import { operations } from "../../../control-plane/http/operations.ts";
 import { enrolAgent } from "../../helpers/control-plane.ts";
 import { createTestDatabase } from "../../helpers/database.ts";
 import { createProject, useFleet } from "../../helpers/fleet.ts";
-import { enrolment, newProject, pull, results, rightInputs } from "../../helpers/right-inputs.ts";
+import {
+  enrolment,
+  newProject,
+  pull,
+  results,
+  rightInputs,
+  standingRun,
+} from "../../helpers/right-inputs.ts";
 import { type Call, call, makeFingerprint, tellWalk } from "../../helpers/walk.ts";
 
 const fleet = useFleet();
@@ -121,7 +130,7 @@ function common({ declaration, kind }: Operation, code: ErrorCode, world: World)
 /** Provokes the errors that are an operation's own; each makes what it needs first. */
 function own(world: World): Record<string, [ErrorCode, () => Promise<Call>][]> {
   const current = fleet.current;
-  const { operate, clock, ctx } = current;
+  const { operate, clock, ctx, master } = current;
   const given = (call_: Call) => async () => call_;
   const elsewhere = { upstream: "rsync://a.example/b", path: "elsewhere" };
   const leasedName = { name: world.leased.name };
@@ -229,6 +238,25 @@ function own(world: World): Record<string, [ErrorCode, () => Promise<Call>][]> {
       ["not-found", () => removed({ query: "?offset=0", body: "x" })],
       ["body-too-large", () => superseded({ query: "?offset=0", body: "x".repeat(300_000) })],
       ["body-too-large", () => superseded({ query: "?offset=99999999", body: "x" })],
+    ],
+    reportStandingRun: [
+      [
+        "order-refused",
+        async () => {
+          const report = await standingRun(current);
+          // Of the same host and fleet, but no standing order.
+          return { agent: master, body: { ...report, order: world.leased.token } };
+        },
+      ],
+      [
+        "not-found",
+        async () => {
+          const body = await standingRun(current);
+          const { project } = decodeJwt<StandingClaims>(body.order).sync;
+          await operate("DELETE", `/v1/projects/${project}`);
+          return { agent: master, body };
+        },
+      ],
     ],
     finishTask: [
       ["not-found", () => removed({ body: result })],
