@@ -16,9 +16,14 @@ export async function followRun(
 ): Promise<RunDetail> {
   const { project } = await patiently(() => client.getRun(id));
   const { replicas } = await patiently(() => client.getProject(project));
+  const gone = new Set(
+    (await patiently(() => client.listHosts()))
+      .filter(({ state }) => state === "revoked")
+      .map(({ name }) => name),
+  );
   const screen = createRunScreen({
     output: process.stderr,
-    hosts: replicas.map(({ host }) => host),
+    hosts: replicas.map(({ host }) => host).filter((host) => !gone.has(host)),
   });
   for (;;) {
     const run = await patiently(() => client.getRun(id));

@@ -3,7 +3,8 @@ import { AppError } from "../protocol/errors.ts";
 
 const longestSeconds = 10;
 
-const isAway = (error: unknown): error is AppError =>
+/** Was it the connection that failed, or a control plane that cannot answer now? */
+export const isAway = (error: unknown): error is AppError =>
   error instanceof AppError && error.code === "unavailable";
 
 /**

@@ -3,6 +3,7 @@ import { AppError, parse, problemSchema } from "./errors.ts";
 import { fleetPlanSchema } from "./fleet-file.ts";
 import {
   type hostCreateSchema,
+  type hostDrainSchema,
   hostInviteSchema,
   type hostPatchSchema,
   hostSchema,
@@ -199,7 +200,8 @@ export function createClient(server: { url: string; token: string }) {
     getHost: (name: string) => get(hostSchema, host(name)),
     patchHost: (name: string, body: z.input<typeof hostPatchSchema>) =>
       call(hostSchema, { method: "PATCH", path: host(name), body }),
-    drainHost: (name: string) => post(hostSchema, host(name, "/drain")),
+    drainHost: (name: string, input: z.input<typeof hostDrainSchema> = {}) =>
+      post(hostSchema, host(name, "/drain"), input),
     resumeHost: (name: string) => post(hostSchema, host(name, "/resume")),
     inviteHost: (name: string) => post(hostInviteSchema, host(name, "/enrolment-tokens")),
     uninviteHost: (name: string) =>

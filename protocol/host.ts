@@ -62,6 +62,14 @@ export const hostPatchSchema = z.strictObject({
   serves: servesSchema.optional(),
 });
 
+/** Body of `POST /v1/hosts/{name}/drain`. */
+export const hostDrainSchema = z.strictObject({
+  cancelRunning: z.boolean().default(false).meta({
+    description:
+      "Also end what runs on it now, and cancel what waits for it; else what runs finishes, and what waits goes on after its resume",
+  }),
+});
+
 /** Query of `GET /v1/hosts`. */
 export const hostsQuerySchema = z.strictObject({
   role: roleSchema.optional(),

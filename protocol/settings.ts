@@ -68,9 +68,9 @@ export const statusSchema = z.object({
   runs: z.partialRecord(z.enum(runStates), z.int()).meta({ description: "Of the last 24 hours" }),
   queuedTasks: z.int(),
   runningTasks: z.int(),
-  behind: z
-    .array(z.object({ project: z.string(), host: z.string(), generations: z.int() }))
-    .meta({ description: "Replicas that lack a generation, at most 100" }),
+  behind: z.array(z.object({ project: z.string(), host: z.string(), generations: z.int() })).meta({
+    description: "Replicas that lack a generation, at most 100; without those of revoked hosts",
+  }),
   held: z
     .array(
       z.object({

@@ -20,6 +20,9 @@ const tokenScopeSchema = z.union(
 );
 export type TokenScope = z.infer<typeof tokenScopeSchema>;
 
+/** The scope that may trigger a project alone. */
+export const triggerScope = (project: string): TokenScope => `${triggerPrefix}${project}`;
+
 /** The project that a scope may trigger; null where it is a scope for the whole fleet. */
 export const projectOfScope = (scope: TokenScope): string | null =>
   scope.startsWith(triggerPrefix) ? scope.slice(triggerPrefix.length) : null;

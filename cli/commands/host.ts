@@ -149,8 +149,17 @@ export function addHost(program: Command): void {
           ),
       ),
     );
+  host
+    .command("drain")
+    .description("pause it: no new tasks; what runs goes on")
+    .argument("<name>")
+    .option("--cancel-running", "in an emergency: also end what runs, and cancel what waits")
+    .action(
+      action<{ cancelRunning?: boolean }>(async ({ client, print }, { args: [name], options }) =>
+        print(await client.drainHost(name!, options), (changed) => hostTable([changed])),
+      ),
+    );
   for (const [verb, text] of [
-    ["drain", "give it no new tasks; what runs goes on"],
     ["resume", "give a drained host tasks again"],
     ["revoke", "end its agent's authority at once"],
   ] as const)

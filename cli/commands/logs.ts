@@ -4,7 +4,7 @@ import { AppError } from "../../protocol/errors.ts";
 import type { Task } from "../../protocol/run.ts";
 import { action, type CliCtx } from "../context.ts";
 import { hasEnded } from "../follow-run.ts";
-import { patiently } from "../patiently.ts";
+import { isAway, patiently } from "../patiently.ts";
 import { wholeNumber } from "../whole-number.ts";
 
 const lookEveryMilliseconds = 500;
@@ -31,6 +31,20 @@ async function printLog(
   }
 }
 
+/** Prints it; false where the connection broke meanwhile. */
+async function isPrinted(
+  ctx: CliCtx,
+  log: { id: string; place: Place; follow: boolean },
+): Promise<boolean> {
+  try {
+    await printLog(ctx, log);
+    return true;
+  } catch (error) {
+    if (!isAway(error)) throw error;
+    return false;
+  }
+}
+
 /**
  * Follows a task's attempts to its end. The server ends a stream after ten minutes and a proxy when it
  * likes: it goes on from where it was.
@@ -42,8 +56,9 @@ async function followTask(ctx: CliCtx, { id }: { id: string }): Promise<void> {
     const ended = task.state !== "queued" && task.state !== "leased";
     if (!place && task.attempt > 0) place = { attempt: task.attempt, offset: 0 };
     const from = place;
-    if (from) await patiently(() => printLog(ctx, { id, place: from, follow: !ended }));
-    if (from && task.attempt > from.attempt) place = { attempt: from.attempt + 1, offset: 0 };
+    const whole = !from || (await isPrinted(ctx, { id, place: from, follow: !ended }));
+    if (!whole) await sleep(lookEveryMilliseconds);
+    else if (from && task.attempt > from.attempt) place = { attempt: from.attempt + 1, offset: 0 };
     else if (ended) return;
     else await sleep(lookEveryMilliseconds);
   }

@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
+import { insertAuditEvent } from "../db/queries/audit-events.ts";
 import { operatorTokens } from "../db/schema.ts";
 import { createOperatorToken, hasNoOperatorToken } from "./operator-tokens.ts";
 
@@ -9,16 +10,18 @@ import { createOperatorToken, hasNoOperatorToken } from "./operator-tokens.ts";
  * Killed between file and commit, the next start writes another.
  */
 export async function writeFirstAdminToken(
-  { db, log }: Pick<Ctx, "db" | "log">,
+  { db, log, now }: Pick<Ctx, "db" | "log" | "now">,
   { file }: { file: string },
 ): Promise<void> {
   await db.transaction(async (tx) => {
     await tx.execute(sql`lock table ${operatorTokens} in exclusive mode`);
     if (!(await hasNoOperatorToken({ db: tx }))) return;
-    const { token } = await createOperatorToken(
+    const { token, info } = await createOperatorToken(
       { db: tx },
       { name: "first admin", scope: "admin" },
     );
+    const event = { actor: "control plane", action: "createToken", target: "/v1/tokens" };
+    await insertAuditEvent({ db: tx, now }, { ...event, before: null, after: info });
     await writeFile(file, `${token}\n`, { mode: 0o600, flush: true });
     log.info({ file }, "made the first admin token");
   });

@@ -1,6 +1,6 @@
 import { and, count, desc, eq, isNull, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
-import type { OperatorToken, TokenScope } from "../../protocol/token.ts";
+import { type OperatorToken, type TokenScope, triggerScope } from "../../protocol/token.ts";
 import type { Ctx } from "../context.ts";
 import { operatorTokens } from "../db/schema.ts";
 import type { Actor } from "./actor.ts";
@@ -68,6 +68,17 @@ export async function revokeOperatorToken(
     .where(eq(operatorTokens.id, id))
     .returning();
   return { before: tokenView(row), after: tokenView(revoked!) };
+}
+
+/** Ends the tokens that may trigger a project alone: another of its name is not theirs. */
+export async function endTriggerTokens(
+  { db, now }: Pick<Ctx, "db" | "now">,
+  { project }: { project: string },
+): Promise<void> {
+  await db
+    .update(operatorTokens)
+    .set({ revokedAt: sql`${now()}` })
+    .where(and(eq(operatorTokens.scope, triggerScope(project)), isNull(operatorTokens.revokedAt)));
 }
 
 /** True where no operator token was ever made. */

@@ -76,6 +76,24 @@ export async function cancelTask(ctx: Ctx, { id }: { id: string }): Promise<void
   if (closed && found.role === "master") await startQueuedRun(ctx, { project });
 }
 
+/** Asks for the end of what runs on a host, and cancels what waits for it; for emergencies. */
+export async function cancelHost(ctx: Ctx, { hostId }: { hostId: string }): Promise<void> {
+  const active = await ctx.db
+    .select({ id: tasks.id })
+    .from(tasks)
+    .innerJoin(projects, eq(projects.id, tasks.projectId))
+    .where(and(eq(tasks.hostId, hostId), inArray(tasks.state, ["queued", "leased"])))
+    .orderBy(projects.name);
+  for (const { id } of active) await unlessEnded(cancelTask(ctx, { id }));
+}
+
+/** One may have ended between a listing and now: that is what was wanted. */
+async function unlessEnded(cancelled: Promise<void>): Promise<void> {
+  await cancelled.catch((error: unknown) => {
+    if (!(error instanceof AppError) || error.code !== "conflict") throw error;
+  });
+}
+
 /** Asks for the end of everything that runs, and cancels what waits; for emergencies. */
 export async function cancelEverything(ctx: Ctx): Promise<void> {
   const active = await ctx.db
@@ -85,10 +103,5 @@ export async function cancelEverything(ctx: Ctx): Promise<void> {
     .where(inArray(runs.state, ["queued", "running", "distributing"]))
     // By name, as everybody who locks several projects does; what waits first, lest it start.
     .orderBy(projects.name, sql`${runs.state} <> 'queued'`);
-  for (const { id } of active) {
-    // One may have ended between the listing and now: that is what was wanted.
-    await cancelRun(ctx, { id }).catch((error: unknown) => {
-      if (!(error instanceof AppError) || error.code !== "conflict") throw error;
-    });
-  }
+  for (const { id } of active) await unlessEnded(cancelRun(ctx, { id }));
 }

@@ -2,7 +2,7 @@ import { and, eq, inArray, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import { hosts, runs, tasks } from "../db/schema.ts";
 
-/** Closes a run whose last task is done: `succeeded` when all of them were. Returns it when closed. */
+/** Closes a run whose last task is done: `succeeded` when all of them were, else with a reason. Returns it when closed. */
 export async function closeRunIfDone(
   ctx: Ctx,
   { runId, reason }: { runId: string; reason?: string },
@@ -16,12 +16,16 @@ export async function closeRunIfDone(
   const failed = rows
     .filter(({ state }) => state === "failed" || state === "lost")
     .map(({ host }) => host);
-  const cancelled = rows.some(({ state }) => state === "cancelled");
+  const cancelled = rows.filter(({ state }) => state === "cancelled").map(({ host }) => host);
+  const why =
+    failed.length > 0
+      ? `failed on ${failed.join(", ")}`
+      : (reason ?? (cancelled.length > 0 ? `cancelled on ${cancelled.join(", ")}` : null));
   const [closed] = await ctx.db
     .update(runs)
     .set({
-      state: failed.length > 0 ? "failed" : cancelled ? "cancelled" : "succeeded",
-      reason: failed.length > 0 ? `failed on ${failed.join(", ")}` : (reason ?? null),
+      state: failed.length > 0 ? "failed" : cancelled.length > 0 ? "cancelled" : "succeeded",
+      reason: why,
       finishedAt: sql`${ctx.now()}`,
     })
     .where(and(eq(runs.id, runId), inArray(runs.state, ["running", "distributing"])))

@@ -43,11 +43,12 @@ async function distributeTo(
 
 /** Does the master hold what the project has published? Not after a change of its path, until it has pulled anew. */
 async function masterHolds(ctx: Ctx, { id, generation }: ProjectRow): Promise<boolean> {
+  if (generation === 0) return false;
   const [master] = await ctx.db
     .select({ generation: replicas.generation })
     .from(replicas)
     .where(and(eq(replicas.projectId, id), eq(replicas.role, "master")));
-  return generation > 0 && master?.generation === generation;
+  return master?.generation === generation;
 }
 
 async function checkMasterHolds(ctx: Ctx, project: ProjectRow): Promise<void> {

@@ -1,4 +1,5 @@
 import { and, eq, sql } from "drizzle-orm";
+import type { Host } from "../../protocol/host.ts";
 import type { Project, Replica } from "../../protocol/project.ts";
 import type { Settings } from "../../protocol/settings.ts";
 import type { Ctx } from "../context.ts";
@@ -7,10 +8,11 @@ import { lockProject, readProject } from "../db/queries/projects.ts";
 import { readReplica } from "../db/queries/replicas.ts";
 import { readSettings, updateSettings } from "../db/queries/settings.ts";
 import { projects, replicas } from "../db/schema.ts";
-import { cancelEverything } from "../dispatch/cancel.ts";
+import { cancelEverything, cancelHost } from "../dispatch/cancel.ts";
 import { catchUp } from "../dispatch/resync.ts";
 import { notifyHost } from "../dispatch/wake.ts";
 import { nextRun } from "../schedule/next-run.ts";
+import { catchUpHost } from "./placement.ts";
 
 type Change<View> = { before: View; after: View };
 
@@ -58,14 +60,30 @@ export async function pauseReplica(
   return { before, after: (await readReplica(ctx, { project: name, host })).view };
 }
 
-/** Stops or starts giving a host tasks; what runs on it goes on. @throws AppError `not-found`. */
-export async function drainHost(ctx: Ctx, { name, drained }: { name: string; drained: boolean }) {
-  const { id } = await lockHost(ctx, { name });
+/**
+ * Stops giving a host tasks; what runs on it goes on, unless it is to be cancelled with what waits.
+ * @throws AppError `not-found`.
+ */
+export async function drainHost(
+  ctx: Ctx,
+  { name, cancelRunning }: { name: string; cancelRunning: boolean },
+): Promise<Change<Host>> {
+  const { id, drainedAt } = await lockHost(ctx, { name });
   const before = await readHost(ctx, { name });
-  if (before.drained === drained) return { before, after: before };
-  const drainedAt = drained ? sql`${ctx.now()}` : null;
-  await updateHost(ctx, { id, values: { drainedAt: drainedAt as unknown as Date | null } });
-  if (!drained) await notifyHost(ctx, { hostId: id });
+  const now = sql`${ctx.now()}` as unknown as Date;
+  if (drainedAt === null) await updateHost(ctx, { id, values: { drainedAt: now } });
+  if (cancelRunning) await cancelHost(ctx, { hostId: id });
+  return { before, after: await readHost(ctx, { name }) };
+}
+
+/** Gives a drained host tasks again; what was cancelled there catches up. @throws AppError `not-found`. */
+export async function resumeHost(ctx: Ctx, { name }: { name: string }): Promise<Change<Host>> {
+  const { id, drainedAt } = await lockHost(ctx, { name });
+  const before = await readHost(ctx, { name });
+  if (drainedAt === null) return { before, after: before };
+  await updateHost(ctx, { id, values: { drainedAt: null } });
+  await catchUpHost(ctx, { hostId: id });
+  await notifyHost(ctx, { hostId: id });
   return { before, after: await readHost(ctx, { name }) };
 }
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { and, eq, ne, sql } from "drizzle-orm";
+import { and, eq, gt, inArray, lt, ne, or, sql } from "drizzle-orm";
 import type { z } from "zod";
 import { AppError, parse } from "../../protocol/errors.ts";
 import {
@@ -9,6 +9,7 @@ import {
   projectReplaceSchema,
 } from "../../protocol/project.ts";
 import { decryptAtRest, encryptAtRest } from "../auth/at-rest.ts";
+import { endTriggerTokens } from "../auth/operator-tokens.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject, type ProjectRow, readProject } from "../db/queries/projects.ts";
 import { projects, replicas, tasks } from "../db/schema.ts";
@@ -25,6 +26,10 @@ const scheduleKeys = ["schedule", "zone", "startsAt", "endsAt", "splaySeconds", 
 const invalid = (field: string, message: string) =>
   new AppError("invalid-input", `${field} ${message}`, { fields: [{ field, message }] });
 
+/** A path and the directories that it lies in. */
+const pathsAbove = (path: string) =>
+  path.split("/").map((_, index, segments) => segments.slice(0, index + 1).join("/"));
+
 /** Refuses a path that lies within another project's: one's deletions would be the other's loss. */
 async function checkPath({ db }: Ctx, { path, name }: { path: string; name: string }) {
   const [overlapping] = await db
@@ -33,7 +38,14 @@ async function checkPath({ db }: Ctx, { path, name }: { path: string; name: stri
     .where(
       and(
         ne(projects.name, name),
-        sql`(starts_with(${projects.path} || '/', ${`${path}/`}) or starts_with(${`${path}/`}, ${projects.path} || '/'))`,
+        // Its own index answers both: a file of 5,000 projects asks 5,000 times.
+        or(
+          inArray(projects.path, pathsAbove(path)),
+          and(
+            gt(sql`${projects.path} collate "C"`, `${path}/`),
+            lt(sql`${projects.path} collate "C"`, `${path}0`),
+          ),
+        ),
       ),
     )
     .limit(1);
@@ -239,7 +251,7 @@ export async function cloneProject(
 }
 
 /**
- * Removes a project with its runs; its files stay on the hosts.
+ * Removes a project with its runs, and ends the tokens that trigger it alone; its files stay on the hosts.
  * @throws AppError `not-found`, `precondition-failed`, `conflict` while a host works on it.
  */
 export async function removeProject(
@@ -251,5 +263,6 @@ export async function removeProject(
   const before = await readProject(ctx, { name });
   await checkNoneWorks(ctx, stored);
   await ctx.db.delete(projects).where(eq(projects.id, stored.id));
+  await endTriggerTokens(ctx, { project: name });
   return before;
 }

@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import { z } from "zod";
 import {
   hostCreateSchema,
+  hostDrainSchema,
   hostInviteSchema,
   hostPatchSchema,
   hostSchema,
@@ -11,33 +12,13 @@ import { pageOf } from "../../protocol/paging.ts";
 import { createEnrolmentToken, endEnrolmentTokens } from "../auth/enrolment.ts";
 import { insertHost, lockHost, readHost, readHosts } from "../db/queries/hosts.ts";
 import { patchHost, revokeHost } from "../fleet/hosts.ts";
-import { drainHost } from "../fleet/pauses.ts";
+import { drainHost, resumeHost } from "../fleet/pauses.ts";
 import { placeAll } from "../fleet/placement.ts";
 import { change, type Operation, read } from "./operation.ts";
 import { nameParams } from "./params.ts";
 
 const tag = "hosts";
 const one = { path: "/v1/hosts/{name}", tag, params: nameParams };
-
-const drain = (id: string, drained: boolean): Operation =>
-  change(
-    {
-      ...one,
-      id,
-      method: "POST",
-      path: `${one.path}/${drained ? "drain" : "resume"}`,
-      access: "operator",
-      summary: drained
-        ? "Give a host no new tasks; `runningTasks` says when it is idle"
-        : "Give a drained host tasks again",
-      answer: hostSchema,
-      errors: ["not-found"],
-    },
-    async (ctx, { params }) => {
-      const { before, after } = await drainHost(ctx, { name: params.name, drained });
-      return { answer: after, before, after };
-    },
-  );
 
 /** Hosts: invite, read, change, drain, revoke. */
 export const hostOperations: Operation[] = [
@@ -105,8 +86,41 @@ export const hostOperations: Operation[] = [
       return { answer: after, before, after };
     },
   ),
-  drain("drainHost", true),
-  drain("resumeHost", false),
+  change(
+    {
+      ...one,
+      id: "drainHost",
+      method: "POST",
+      path: `${one.path}/drain`,
+      access: "operator",
+      summary:
+        "Pause a host: it is given no new tasks, and `runningTasks` says when it is idle; in an emergency, also end what runs",
+      body: hostDrainSchema,
+      answer: hostSchema,
+      errors: ["not-found"],
+      example: { cancelRunning: false },
+    },
+    async (ctx, { params, body }) => {
+      const { before, after } = await drainHost(ctx, { ...params, ...body });
+      return { answer: after, before, after };
+    },
+  ),
+  change(
+    {
+      ...one,
+      id: "resumeHost",
+      method: "POST",
+      path: `${one.path}/resume`,
+      access: "operator",
+      summary: "Give a drained host tasks again; it catches up",
+      answer: hostSchema,
+      errors: ["not-found"],
+    },
+    async (ctx, { params }) => {
+      const { before, after } = await resumeHost(ctx, params);
+      return { answer: after, before, after };
+    },
+  ),
   change(
     {
       ...one,

@@ -145,7 +145,8 @@ export const projectOperations: Operation[] = [
       id: "deleteProject",
       method: "DELETE",
       access: "admin",
-      summary: "Remove a project with its runs; its files stay on the hosts",
+      summary:
+        "Remove a project with its runs, and end the tokens that trigger it alone; its files stay on the hosts",
       answer: projectSchema,
       errors: ["not-found", "precondition-failed", "conflict"],
       versioned: true,

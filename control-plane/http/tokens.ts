@@ -1,3 +1,4 @@
+import { eq } from "drizzle-orm";
 import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
 import {
@@ -11,7 +12,8 @@ import {
   readOperatorTokens,
   revokeOperatorToken,
 } from "../auth/operator-tokens.ts";
-import { readProject } from "../db/queries/projects.ts";
+import { lockProject } from "../db/queries/projects.ts";
+import { projects } from "../db/schema.ts";
 import { change, type Operation, read } from "./operation.ts";
 import { idParams } from "./params.ts";
 
@@ -57,7 +59,8 @@ export const tokenOperations: Operation[] = [
     },
     async (ctx, { body }) => {
       const project = projectOfScope(body.scope);
-      if (project !== null) await readProject(ctx, { name: project });
+      // Locked: removed at the same moment, it would leave a token to whoever takes its name.
+      if (project !== null) await lockProject(ctx.db, { where: eq(projects.name, project) });
       const created = await createOperatorToken(ctx, {
         ...body,
         expiresAt: expiry(body.expiresAt),

@@ -1,3 +1,4 @@
+import { Cron } from "croner";
 import type { Preview } from "../../protocol/schedule.ts";
 import { firstRun, nextRun } from "./next-run.ts";
 
@@ -23,11 +24,37 @@ function local({ at, zone }: { at: Date; zone: string }): { text: string; offset
 
 const dayMilliseconds = 86_400_000;
 
-/** Says where a change of the clocks is near: within the day before. */
-function clockNote({ at, zone }: { at: Date; zone: string }): string | null {
-  const now = local({ at, zone }).offset;
-  const before = local({ at: new Date(at.getTime() - dayMilliseconds), zone }).offset;
-  return now === before ? null : `the clocks changed from ${before} to ${now} in the day before`;
+/** Milliseconds of "+02:00". */
+function offsetMilliseconds(offset: string): number {
+  const [hours, minutes] = offset.slice(1).split(":").map(Number) as [number, number];
+  return (offset.startsWith("-") ? -1 : 1) * (hours * 60 + minutes) * 60_000;
+}
+
+const wallTime = ({ at, zone }: { at: Date; zone: string }) =>
+  local({ at, zone }).text.slice(0, "2026-03-29 03:00:00".length);
+
+/** Is a time of the clock on the wall one that the expression names? */
+function isNamed(schedule: string, wall: string): boolean {
+  const at = new Date(`${wall.replace(" ", "T")}Z`);
+  const cron = new Cron(schedule, { timezone: "UTC", paused: true });
+  return cron.nextRun(new Date(at.getTime() - 1000))?.getTime() === at.getTime();
+}
+
+/** What a change of the clocks does to an occurrence: it is moved out of a gap, or its hour comes twice. */
+function clockNote({ at, zone, schedule }: { at: Date; zone: string; schedule: string }) {
+  const shifted = (milliseconds: number) => new Date(at.getTime() + milliseconds);
+  const before = local({ at: shifted(-dayMilliseconds), zone }).offset;
+  const after = local({ at: shifted(dayMilliseconds), zone }).offset;
+  if (before === after) return null;
+  const wall = wallTime({ at, zone });
+  if (!isNamed(schedule, wall))
+    return `moved: the clocks go from ${before} to ${after}, and skip the time that it was due`;
+  const back = offsetMilliseconds(before) - offsetMilliseconds(after);
+  if (back > 0 && wallTime({ at: shifted(back), zone }) === wall)
+    return `first of two: the clocks go back from ${before} to ${after}`;
+  if (back > 0 && wallTime({ at: shifted(-back), zone }) === wall)
+    return `second of two: the clocks went back from ${before} to ${after}`;
+  return null;
 }
 
 /** The next occurrences of an expression in a zone. @throws AppError `invalid-input`. */
@@ -57,7 +84,7 @@ export function previewSchedule({
     occurrences.push({
       at: at.toISOString(),
       local: local({ at, zone }).text,
-      note: clockNote({ at, zone }),
+      note: clockNote({ at, zone, schedule }),
     });
     at = nextRun(whole, { after: at });
   }

@@ -4,7 +4,7 @@ import { AppError } from "../../../protocol/errors.ts";
 import type { Poll } from "../../../protocol/fleet.ts";
 import type { Host, HostCreate, hostsQuerySchema } from "../../../protocol/host.ts";
 import type { Ctx } from "../../context.ts";
-import { hosts, tasks } from "../schema.ts";
+import { hosts } from "../schema.ts";
 import { after, page } from "./page.ts";
 
 type HostRow = typeof hosts.$inferSelect;
@@ -16,7 +16,8 @@ const select = ({ db }: Pick<Ctx, "db">) =>
   db
     .select({
       host: hosts,
-      runningTasks: sql<number>`(select count(*)::int from ${tasks} where ${tasks.hostId} = ${hosts.id} and ${tasks.state} = 'leased')`,
+      // Written out: Drizzle names no table where a query has but one, and "id" would be the task's.
+      runningTasks: sql<number>`(select count(*)::int from tasks t where t.host_id = hosts.id and t.state = 'leased')`,
     })
     .from(hosts);
 

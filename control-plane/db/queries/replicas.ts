@@ -6,15 +6,24 @@ import type { Ctx } from "../../context.ts";
 import { hosts, projects, replicas } from "../schema.ts";
 import { after, page } from "./page.ts";
 
-const columns = { replica: replicas, project: projects, host: hosts.name };
+const columns = {
+  replica: replicas,
+  project: projects,
+  host: hosts.name,
+  master: sql<string>`(
+    select h.name from replicas m join hosts h on h.id = m.host_id
+    where m.project_id = ${projects.id} and m.role = 'master')`,
+};
 type Row = {
   replica: typeof replicas.$inferSelect;
   project: typeof projects.$inferSelect;
   host: string;
+  /** Name of the project's master. */
+  master: string;
 };
 
-function sourceOf({ replica, project }: Row): string {
-  if (replica.role === "ftp") return "the master";
+function sourceOf({ replica, project, master }: Row): string {
+  if (replica.role === "ftp") return master;
   const { upstream, parts } = project;
   return upstream ?? (parts.map((part) => part.upstream).join(", ") || "hosted here");
 }

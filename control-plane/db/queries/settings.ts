@@ -53,7 +53,7 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
       (select count(*)::int from hosts where signing_key is not null and revoked_at is null) enrolled,
       (select count(*)::int from hosts where revoked_at is null
         and last_seen_at > ${now} - ${contactSeconds} * interval '1 second') in_contact,
-      (select count(*)::int from hosts where drained_at is not null) drained,
+      (select count(*)::int from hosts where drained_at is not null and revoked_at is null) drained,
       (select count(*)::int from projects) projects,
       (select count(*)::int from projects where paused_at is not null) paused,
       (select count(*)::int from tasks where state = 'queued') queued,
@@ -68,7 +68,8 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
   }>(sql`
     select p.name project, h.name host, (p.generation - r.generation)::int generations
     from replicas r join projects p on p.id = r.project_id join hosts h on h.id = r.host_id
-    where r.generation < p.generation order by p.name, h.name limit 100`);
+    where r.generation < p.generation and h.revoked_at is null
+    order by p.name, h.name limit 100`);
   const { rows: held } = await ctx.db.execute<Status["held"][number]>(sql`
     select t.id task, p.name project, h.name host,
       (t.result -> 'held' ->> 'deletions')::int deletions,

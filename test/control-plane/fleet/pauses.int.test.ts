@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { materialiseDue } from "../../../control-plane/schedule/materialise.ts";
+import { report, testResult } from "../../helpers/control-plane.ts";
 import { createProject, openLease, trigger, useFleet, work } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();
@@ -44,6 +45,43 @@ test("a drained host is given nothing new, and its waiting task when it goes on"
   const held = master.poll({ waitSeconds: 20, daemonUsersVersion });
   await operate("POST", "/v1/hosts/master/resume");
   expect((await held).lease).not.toBeNull();
+});
+
+test("a drain in an emergency ends what runs on the host and cancels what waits; resumed, it catches up", async () => {
+  const { operate, master, ftp1, ftp2 } = fleet.current;
+  for (const name of ["debian", "waiting"]) {
+    await createProject(fleet.current, { name });
+    await operate("POST", `/v1/projects/${name}/sync`);
+    await work(fleet.current, { agent: master });
+  }
+  const lease = openLease(await ftp1.poll());
+  const drained = await operate("POST", "/v1/hosts/ftp1/drain", { cancelRunning: true });
+  expect(drained.body).toMatchObject({ drained: true, runningTasks: 1 });
+  const tell = (kind: "heartbeat" | "result", body: unknown) =>
+    report(fleet.current, { ...lease, kind, body });
+  expect((await tell("heartbeat", { progress: null })).body).toMatchObject({ cancel: true });
+  await tell("result", testResult({ outcome: "cancelled" }));
+  for (let tasks = 0; tasks < 2; tasks++) await work(fleet.current, { agent: ftp2 });
+  for (const run of await runs())
+    expect(run).toMatchObject({ state: "cancelled", reason: "cancelled on ftp1" });
+  expect((await ftp1.poll()).lease).toBeNull();
+  await operate("POST", "/v1/hosts/ftp1/resume");
+  for (let tasks = 0; tasks < 2; tasks++) await work(fleet.current, { agent: ftp1 });
+  expect((await operate("GET", "/v1/status")).body.behind).toEqual([]);
+});
+
+test("a revoked host is not behind", async () => {
+  const { operate, master } = fleet.current;
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  await work(fleet.current, { agent: master });
+  const behind = async () =>
+    (await operate("GET", "/v1/status")).body.behind.map(({ host }: any) => host);
+  expect(await behind()).toEqual(["ftp1", "ftp2"]);
+  await operate("POST", "/v1/hosts/ftp1/drain");
+  await operate("POST", "/v1/hosts/ftp1/revoke");
+  expect(await behind()).toEqual(["ftp2"]);
+  expect((await operate("GET", "/v1/status")).body.hosts.drained).toBe(0);
 });
 
 test("while the fleet is paused nothing is leased, scheduled or triggered; afterwards the latest missed time runs", async () => {

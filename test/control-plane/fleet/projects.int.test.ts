@@ -217,3 +217,23 @@ test("a change of something else neither loses an occurrence that is due nor ask
   expect((await operate("PATCH", path, { description: "newer" })).status).toBe(200);
   expect((await operate("PATCH", path, { schedule: "0 5 * * *" })).status).toBe(422);
 });
+
+test("an FTP host's replica names the master that it pulls from", async () => {
+  const { body } = await createProject(fleet.current);
+  expect(body.replicas.map(({ host, source }: any) => [host, source])).toEqual([
+    ["master", "rsync://upstream.example.org/debian"],
+    ["ftp1", "master"],
+    ["ftp2", "master"],
+  ]);
+});
+
+test("a push token ends with its project: another of that name is not its own", async () => {
+  const { operate } = fleet.current;
+  await createProject(fleet.current);
+  const push = { name: "p", scope: "trigger:debian" };
+  const { token } = (await operate("POST", "/v1/tokens", push)).body;
+  await operate("DELETE", "/v1/projects/debian");
+  await createProject(fleet.current);
+  const pushed = await operate("POST", "/v1/projects/debian/sync", undefined, token);
+  expect(pushed).toMatchObject({ status: 401, body: { code: "not-authenticated" } });
+});
