@@ -31,6 +31,11 @@ const meanings: Record<number, [Outcome, string]> = {
 const permanent =
   /auth(entication)? failed|unknown module|access denied|no space left on device|read-only file system|disk quota exceeded/i;
 
+/** The directory itself is missing at the source: no retry makes it. */
+const missingSource = /change_dir "[^"]*" \(in [^)]+\) failed: No such file or directory/;
+const missingCure =
+  "; the source has no such directory: make it on the master where the project is hosted there, else check the upstream's path";
+
 /** Classifies rsync's end; `message` is for the administrator and empty when all is well. */
 export function classifyExit({ exitCode, stderr }: { exitCode: number; stderr: string }): {
   outcome: Outcome;
@@ -44,12 +49,14 @@ export function classifyExit({ exitCode, stderr }: { exitCode: number; stderr: s
     .filter(Boolean);
   // The last line is rsync's own summary of the code; the cause stands before it.
   const cause =
-    lines.find((line) => line.startsWith(tlsFault)) ??
+    lines.find((line) => line.startsWith(tlsFault) || missingSource.test(line)) ??
     lines.findLast((line) => !/^rsync( error|: \[)?.*\(code \d+\) at /.test(line)) ??
     lines.at(-1);
   const outcome = usual !== "warning" && permanent.test(stderr) ? "fatal" : usual;
   return {
     outcome,
-    message: `rsync ${exitCode}: ${meaning}${cause ? `: ${cause}` : ""}`.slice(0, 2000),
+    message: `rsync ${exitCode}: ${meaning}${cause ? `: ${cause}` : ""}`
+      .slice(0, 2000)
+      .concat(missingSource.test(stderr) ? missingCure : ""),
   };
 }

@@ -51,6 +51,18 @@ test("a source that can be reached and fails is not passed over", async () => {
   expect(await readdir(join(mirrorRoot, "debian"))).toEqual([]);
 });
 
+test("a directory that is missing at the source is said to be, with the cure", async () => {
+  const { run, source } = await makeAgent();
+  const { port } = await startSource();
+  const from = source(port);
+  const missing = { ...from, source: { ...from.source, path: "hosted" } };
+  const { outcome, message } = await run([
+    { sources: [missing], destination: "hosted", sentinel: null },
+  ]);
+  expect(outcome).toBe("partial");
+  expect(message).toMatch(/hosted.*No such file.*make it on the master/);
+});
+
 test("parts are pulled in order, each into its own place, and counted together", async () => {
   const { mirrorRoot, run, source } = await makeAgent();
   const [one, two] = [await startSource(), await startSource()];

@@ -14,12 +14,15 @@ async function makePlace() {
 
 test("the first start makes an admin token in a 0600 file and prints its path, never the token", async () => {
   const directory = await makePlace();
-  const { token, logFile } = await startControlPlaneProgram({ directory });
+  const { token, logFile, client } = await startControlPlaneProgram({ directory });
   const file = join(directory, "data", "admin-token");
   expect((await stat(file)).mode & 0o777).toBe(0o600);
   const output = await readFile(logFile, "utf8");
   expect(output).toContain(file);
   expect(output).not.toContain(token);
+  const { items } = await client.listAuditEvents();
+  expect(items).toMatchObject([{ actor: "control plane", action: "createToken" }]);
+  expect(JSON.stringify(items)).not.toContain(token);
 });
 
 test.each(["SIGTERM", "SIGKILL"] as const)(
