@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 
 const ticksPerSecond = 100;
 export const print = (text: string) => process.stdout.write(`${text}\n`);
@@ -67,3 +68,46 @@ export const row = (cells: (string | number)[]) =>
       )
       .join(""),
   );
+
+/** Milliseconds of the machine's monotonic clock: the same in all processes. */
+export const clock = () => Number(process.hrtime.bigint()) / 1e6;
+
+/** Value below which a share of the values lies. */
+export function percentile(values: number[], share: number): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
+const shown = (cell: string | number) =>
+  typeof cell === "string" ? cell : cell.toFixed(cell >= 100 ? 0 : cell >= 10 ? 1 : 2);
+
+/** Prints a table, as wide as its cells. */
+export function printTable({ head, rows }: { head: string[]; rows: (string | number)[][] }): void {
+  const texts = [head, ...rows.map((row) => row.map(shown))];
+  const widths = head.map((_, column) => Math.max(...texts.map((row) => row[column]!.length)));
+  for (const row of texts)
+    print(
+      row
+        .map((cell, column) =>
+          column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]! + 2),
+        )
+        .join(""),
+    );
+}
+
+/** What measurements are worth depends on the machine. */
+export function printMachine(): void {
+  const [first] = cpus();
+  print(`${cpus().length} × ${first?.model.trim()}, Node ${process.versions.node}`);
+}
+
+/** Resident memory in bytes, and CPU seconds so far, of a process; from proc(5). */
+export function usageOf(pid: number): { resident: number; cpu: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return {
+    resident: Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024,
+    cpu: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
+  };
+}

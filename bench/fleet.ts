@@ -6,9 +6,12 @@ import { type Place, rootOf, startAgent, startControlPlane, startUpstream } from
 import { freePort, type Program, stopPrograms } from "../demo/processes.ts";
 import type { RunDetail } from "../protocol/run.ts";
 
+/** Where one measurement has its files and programs. */
+export type BenchPlace = Place & { programs: Program[] };
+
 /** Programs and files of one measurement; both are gone when it has ended, also by Ctrl-C. */
 export async function inTemporaryDirectory(
-  measure: (place: Place & { programs: Program[] }) => Promise<void>,
+  measure: (place: BenchPlace) => Promise<void>,
 ): Promise<void> {
   const programs: Program[] = [];
   const directory = await mkdtemp(join(tmpdir(), "mirrorfleet-bench-"));

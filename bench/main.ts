@@ -1,10 +1,12 @@
 import { parseArgs } from "node:util";
+import { dispatch } from "./dispatch.ts";
 import { fanout } from "./fanout.ts";
 import { inTemporaryDirectory } from "./fleet.ts";
 import { history } from "./history.ts";
+import { idle } from "./idle.ts";
 import { propagate } from "./propagate.ts";
 
-const usage = `npm run bench -- fanout|propagate|history [options]: measurements on this machine, on loopback.
+const usage = `npm run bench -- fanout|propagate|history|dispatch|idle [options]: measurements on this machine, on loopback.
 
 fanout     what a host's sync costs after K changes, beside rsync itself
   --files N      files of the tree (default 300000)
@@ -16,6 +18,13 @@ propagate  seconds from the end of the master's pull to the last host in sync
 history    what leases, results and schedules cost beside many finished tasks
   --tasks N,N    finished tasks (default 1000,1000000,10000000; 15 GB of disk while it runs)
   --rounds R     runs of eleven tasks in each (default 50)
+dispatch   tasks' lives per second and latency, beside graphile-worker and pg-boss
+  --agents N,N   agents that wait, fewest first (default 1,100,1000)
+  --rounds R     tasks of which the latency is taken (default 200)
+  --tasks T      tasks that are enqueued one by one (default 1000)
+idle       what agents cost that wait: memory, CPU, statements, time to wake
+  --agents N     agents (default 10000; each is two open files: see ulimit -n)
+  --rounds R     agents that are woken one by one (default 200)
 `;
 
 const numbers = (text: string) => text.split(",").map(Number);
@@ -27,8 +36,9 @@ async function main(): Promise<void> {
       files: { type: "string", default: "300000" },
       changes: { type: "string", default: "0,10,100,1000,10000" },
       hosts: { type: "string" },
-      rounds: { type: "string", default: "50" },
-      tasks: { type: "string", default: "1000,1000000,10000000" },
+      rounds: { type: "string" },
+      agents: { type: "string" },
+      tasks: { type: "string" },
     },
   });
   const measurement = positionals[0];
@@ -39,11 +49,29 @@ async function main(): Promise<void> {
       );
   else if (measurement === "propagate")
     await inTemporaryDirectory((place) =>
-      propagate(place, { hosts: Number(values.hosts ?? 8), rounds: Number(values.rounds) }),
+      propagate(place, { hosts: Number(values.hosts ?? 8), rounds: Number(values.rounds ?? 50) }),
+    );
+  else if (measurement === "dispatch")
+    await inTemporaryDirectory((place) =>
+      dispatch(place, {
+        agents: numbers(values.agents ?? "1,100,1000"),
+        rounds: Number(values.rounds ?? 200),
+        tasks: Number(values.tasks ?? 1000),
+      }),
+    );
+  else if (measurement === "idle")
+    await inTemporaryDirectory((place) =>
+      idle(place, {
+        agents: Number(values.agents ?? 10_000),
+        rounds: Number(values.rounds ?? 200),
+      }),
     );
   else if (measurement === "history")
     await inTemporaryDirectory((place) =>
-      history(place, { sizes: numbers(values.tasks), rounds: Number(values.rounds) }),
+      history(place, {
+        sizes: numbers(values.tasks ?? "1000,1000000,10000000"),
+        rounds: Number(values.rounds ?? 50),
+      }),
     );
   else {
     process.stderr.write(usage);

@@ -63,15 +63,25 @@ export async function startUpstream(
   return `rsync://127.0.0.1:${port}/upstream/`;
 }
 
-/** Starts the control plane on its embedded database. */
-export async function startControlPlane({
-  directory,
-  track,
-}: Place): Promise<{ url: string; client: Client; dataDirectory: string }> {
+/** Starts the control plane; on its embedded database unless `settings` name another. */
+export async function startControlPlane(
+  { directory, track }: Place,
+  settings: Record<string, string> = {},
+): Promise<{
+  url: string;
+  client: Client;
+  token: string;
+  dataDirectory: string;
+  program: Program;
+}> {
   const dataDirectory = join(directory, "data");
   const url = `http://127.0.0.1:${await freePort()}`;
   const logFile = join(directory, "control-plane.log");
-  const env = { MIRRORFLEET_DATA: dataDirectory, MIRRORFLEET_LISTEN: url.slice("http://".length) };
+  const env = {
+    MIRRORFLEET_DATA: dataDirectory,
+    MIRRORFLEET_LISTEN: url.slice("http://".length),
+    ...settings,
+  };
   const program = startProgram({
     name: "control plane",
     command: process.execPath,
@@ -82,7 +92,7 @@ export async function startControlPlane({
   track(program);
   await untilReady({ url, program, logFile });
   const token = (await readFile(join(dataDirectory, "admin-token"), "utf8")).trim();
-  return { url, client: createClient({ url, token }), dataDirectory };
+  return { url, client: createClient({ url, token }), token, dataDirectory, program };
 }
 
 /** Invites a host, lets its agent join with the one-use token, and starts the agent. */
