@@ -37,9 +37,11 @@ export async function openOurs(
   {
     database,
     hosts: count,
-    projects,
+    projects: fewest,
   }: { database: BenchDatabase; hosts: number; projects: number },
 ): Promise<Contender> {
+  // Each host has as many, so that the one which waits alone has each hundredth.
+  const projects = Math.ceil(fewest / ownHosts) * ownHosts;
   const { url, client, token } = await startControlPlane(place, {
     DATABASE_URL: database.url("mirrorfleet"),
   });
