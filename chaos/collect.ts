@@ -3,8 +3,9 @@ import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
 import type { Result } from "../protocol/report.ts";
 import type { Fleet, Host } from "./fleet.ts";
-import { type Change, type History, now } from "./history.ts";
+import { type History, now } from "./history.ts";
 import type { Exchange } from "./http-proxy.ts";
+import { readJournal } from "./journal.ts";
 
 const claims = (token: string): Record<string, unknown> =>
   JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as Record<
@@ -89,9 +90,7 @@ export async function collect(fleet: Fleet, { history }: { history: History }): 
         (select string_agg(c.bytes, ''::bytea order by c.position) from log_chunks c
          where c.task_id = a.task_id and c.attempt = a.attempt) as log
       from attempts a`,
-    changes: await sql`
-      select extract(epoch from at) * 1000 as at, kind, id, old_state, new_state, old_attempt, new_attempt
-      from chaos_journal order by number`,
+    changes: await readJournal(sql),
   }));
   history.runs = rows.runs.map((row) => ({
     id: row["id"],
@@ -119,13 +118,5 @@ export async function collect(fleet: Fleet, { history }: { history: History }): 
       log: { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") },
     };
   });
-  history.changes = rows.changes.map((row): Change => ({
-    at: Number(row["at"]),
-    kind: row["kind"],
-    id: row["id"],
-    from: row["old_state"],
-    to: row["new_state"],
-    attemptBefore: row["old_attempt"],
-    attempt: row["new_attempt"],
-  }));
+  history.changes = rows.changes;
 }

@@ -59,24 +59,3 @@ export async function startDatabase({ directory }: { directory: string }) {
 }
 
 export type Database = Awaited<ReturnType<typeof startDatabase>>;
-
-/** Writes down each change of a task's or run's state, whoever makes it. */
-export const installJournal = (database: Database) =>
-  database.use(async (sql) => {
-    await sql.unsafe(`
-      create table chaos_journal (
-        number bigint generated always as identity, at timestamptz not null default clock_timestamp(),
-        kind text not null, id uuid not null, old_state text, new_state text not null,
-        old_attempt int not null, new_attempt int not null);
-      create function chaos_note() returns trigger language plpgsql as $$ begin
-        insert into chaos_journal (kind, id, old_state, new_state, old_attempt, new_attempt) values (
-          tg_argv[0], new.id, case when tg_op = 'UPDATE' then old.state end, new.state,
-          case when tg_op = 'UPDATE' then coalesce((to_jsonb(old) ->> 'attempt')::int, 0) else 0 end,
-          coalesce((to_jsonb(new) ->> 'attempt')::int, 0));
-        return new;
-      end $$;
-      create trigger chaos_tasks after insert or update of state, attempt on tasks
-        for each row execute function chaos_note('task');
-      create trigger chaos_runs after insert or update of state on runs
-        for each row execute function chaos_note('run');`);
-  });

@@ -11,6 +11,7 @@ const kinds = [
   "kill-agent",
   "freeze-agent",
   "kill-rsync",
+  "hang-rsync",
   "kill-daemon",
   "kill-upstream",
   "kill-backend",
@@ -100,9 +101,22 @@ async function untilBusy({ stateDir }: { stateDir: string }): Promise<void> {
   for (let tries = 0; tries < 50 && rsyncsOf(stateDir).length === 0; tries++) await sleep(100);
 }
 
-function kill(pid: number): void {
+/** The first of the hosts, from `target` on, that an rsync works on; waits a while for one. */
+async function busyHost({ hosts }: Fleet, { target }: Fault): Promise<Fleet["hosts"][number]> {
+  const order = hosts.map((_, index) => hosts[(target + index) % hosts.length]!);
+  for (let tries = 0; tries < 50; tries++, await sleep(100)) {
+    const busy = order.find(({ stateDir }) => rsyncsOf(stateDir).length > 0);
+    if (busy) return busy;
+  }
+  return order[0]!;
+}
+
+/** Seconds for which an rsync hangs, as on a dead disk: its agent has time to start and to be told to try again. */
+const hangSeconds = 12;
+
+function kill(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
@@ -142,7 +156,18 @@ export async function inject(fleet: Fleet, fault: Fault): Promise<void> {
       );
     case "kill-rsync":
       await untilBusy(host);
-      return rsyncsOf(host.stateDir).slice(0, 1).forEach(kill);
+      return rsyncsOf(host.stateDir)
+        .slice(0, 1)
+        .forEach((pid) => kill(pid));
+    case "hang-rsync": {
+      const { stateDir, service } = await busyHost(fleet, fault);
+      const hanging = rsyncsOf(stateDir);
+      for (const pid of hanging) kill(pid, "SIGSTOP");
+      service.signal("SIGKILL");
+      await sleep(hangSeconds * 1000);
+      for (const pid of hanging) kill(pid, "SIGCONT");
+      return;
+    }
     case "kill-daemon":
       return kill(Number(readFileSync(`${fleet.hosts[0]!.stateDir}/rsyncd.pid`, "utf8")));
     case "kill-upstream":

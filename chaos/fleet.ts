@@ -5,9 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePort, runProgram } from "../demo/processes.ts";
 import { type Client, createClient } from "../protocol/client.ts";
-import { type Database, installJournal, startDatabase } from "./database.ts";
+import { type Database, startDatabase } from "./database.ts";
 import { type Exchange, type HttpProxy, startHttpProxy } from "./http-proxy.ts";
 import { now } from "./history.ts";
+import { installJournal } from "./journal.ts";
 import type { Random } from "./random.ts";
 import { type Service, supervise } from "./service.ts";
 import { type SpoolWatch, watchSpool } from "./spool-watch.ts";
@@ -251,7 +252,7 @@ export async function startFleet(
     // The first makes the schema and the admin token.
     await untilReady(`http://127.0.0.1:${port}`);
   }
-  await installJournal(database);
+  await database.use(installJournal);
   const token = (await readFile(join(directory, "data/admin-token"), "utf8")).trim();
   const upstream = await startUpstream(ctx);
   const calm = await startHttpProxy(

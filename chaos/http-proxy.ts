@@ -123,7 +123,8 @@ export async function startHttpProxy(
     } else outgoing.writeHead(status, headers).end(answer);
   };
 
-  const server = createServer((incoming, outgoing) => {
+  // Not to close a connection just when its client uses it again.
+  const server = createServer({ keepAliveTimeout: 600_000 }, (incoming, outgoing) => {
     handle(incoming, outgoing).catch(() => {
       // As a proxy whose control plane broke off.
       if (outgoing.headersSent || outgoing.destroyed) outgoing.destroy();

@@ -49,7 +49,7 @@ export function checkTriggers({ triggers, runs, rsyncs, tasks }: History): Viola
     const run = runs.find((each) => each.id === id);
     if (!run) violate(`run ${id} of an accepted trigger is lost`, [id]);
     else if (run.state === "skipped") violate(`an accepted trigger was skipped`, [id]);
-    else if (run.state !== "cancelled" && (run.startedAt ?? 0) < asked - tolerance)
+    else if (run.state !== "cancelled" && (run.startedAt ?? asked) < asked - tolerance)
       violate(`run ${id} had begun before its trigger`, [id]);
     else if (run.state === "succeeded") {
       const pulled = tasks.some((task) => task.runId === id && task.host === "master");

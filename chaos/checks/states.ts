@@ -15,7 +15,7 @@ const nextStates = (kind: Change["kind"], from: string): string[] =>
   );
 
 /** Every change is one that the state machines have; attempts only go up, by one, with a lease. */
-export function checkStates({ changes }: History): Violation[] {
+export function checkStates({ changes }: Pick<History, "changes">): Violation[] {
   return changes.flatMap((change) => {
     const { at, kind, id, from, to, attempt, attemptBefore } = change;
     const what: string[] = [];

@@ -3,11 +3,11 @@ import { rewrite } from "./rewrite.ts";
 
 rewrite({
   file: "/control-plane/dispatch/lease.ts",
-  from: "eq(tasks.attempt, attempt), ",
-  to: "",
+  from: /eq\(tasks\.attempt, attempt\),\s+eq\(tasks\.state, "leased"\),\s+lease === [^\n]+/g,
+  to: 'eq(tasks.state, "leased"),',
 });
 rewrite({
   file: "/control-plane/dispatch/finish.ts",
-  from: "task!.attempt === attempt",
+  from: "task!.attempt === attempt && (lease === undefined || task!.pollId === lease)",
   to: "true",
 });

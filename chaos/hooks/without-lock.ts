@@ -1,4 +1,5 @@
-// An agent that neither holds a destination nor ends what its predecessor left running.
+// An agent that neither holds a destination nor ends what its predecessor left running. The daemon it
+// does end: with its port taken it would not start.
 import { rewrite } from "./rewrite.ts";
 
 rewrite({
@@ -8,6 +9,6 @@ rewrite({
 });
 rewrite({
   file: "/agent/rsync/leftovers.ts",
-  from: "const found = await findLeftovers({ stateDir });",
-  to: "const found: number[] = []; await findLeftovers({ stateDir });",
+  from: 'if (environment.split("\\0").includes(mark)) found',
+  to: 'const command = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");\n    if (environment.split("\\0").includes(mark) && command.includes("--daemon")) found',
 });
