@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes a fresh clone runnable: a Node 24, the locked dependencies and, when asked
-# with the argument "rsync", rsync itself. Does nothing when all of it is there.
+# with the argument "rsync", rsync itself. With "rsync proxies" it also tries to install what some
+# tests put in front of the control plane. Does nothing when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -42,6 +43,18 @@ ensure_rsync() {
     $as_root $install >/dev/null || die "could not install rsync with: $install"
   fi
   command -v rsync >/dev/null 2>&1 || die "could not install rsync with: $install"
+}
+
+# Tests that need these say so and are skipped without them. Only where no systemd runs, as in containers:
+# elsewhere the packages would start services.
+try_proxies() {
+  command -v nginx >/dev/null 2>&1 && command -v pgbouncer >/dev/null 2>&1 && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && [ ! -d /run/systemd/system ] || return 0
+  echo 'mirrorfleet setup: installing nginx and pgbouncer, for tests'
+  export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+  install='apt-get install -y --no-install-recommends nginx pgbouncer'
+  $install >/dev/null 2>&1 || { apt-get update && $install; } >/dev/null 2>&1 ||
+    echo 'mirrorfleet setup: could not install them: their tests are skipped'
 }
 
 node_is_24() {
@@ -109,4 +122,5 @@ ensure_dependencies() {
 }
 
 if [ "${1:-}" = rsync ]; then ensure_rsync; fi
+if [ "${2:-}" = proxies ]; then try_proxies; fi
 ensure_dependencies
