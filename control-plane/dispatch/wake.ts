@@ -41,7 +41,8 @@ async function openEar({
   connection: Connection;
   hear: (payload: string) => void;
 }) {
-  const { pool, close } = connect({ connection, max: 1 });
+  // The probe has a connection of its own: one that listened through a pooler would hear its own words alone.
+  const { pool, close } = connect({ connection, max: 2 });
   const self = `probe ${randomUUID()}`;
   let echo = () => {};
   try {
@@ -55,7 +56,7 @@ async function openEar({
     const probe = async (): Promise<boolean> => {
       const heard = new Promise<boolean>((resolve) => (echo = () => resolve(true)));
       // What becomes of the query does not matter: the echo does, and in a black hole neither ends.
-      client.query("select pg_notify($1, $2)", [channel, self]).catch(() => undefined);
+      pool.query("select pg_notify($1, $2)", [channel, self]).catch(() => undefined);
       return Promise.race([heard, lost.then(() => false), sleep(echoMilliseconds, false)]);
     };
     const end = async () => {
@@ -116,7 +117,7 @@ function keepListening(
   };
 }
 
-/** Opens this replica's one LISTEN connection. Notifications are hints: a lost one costs time, not work. */
+/** Opens this replica's one LISTEN connection, and one that probes it. Notifications are hints: a lost one costs time, not work. */
 export async function startWake({ connection, log }: { connection: Connection; log: Logger }) {
   const waiters = new Map<string, Set<() => void>>();
   const wakeAll = () => {

@@ -4,7 +4,7 @@ import type { Database } from "../db/connect.ts";
 import { migrationsFolder, oldestVersion } from "../db/migrate.ts";
 import { fault } from "./cure.ts";
 
-/** Connections of one control plane: its pool, the one that listens, one for migrations. */
+/** Connections of one control plane: its pool, the one that listens, and the one that probes that. */
 const connectionsOfOne = 12;
 /** Seconds that the database's clock may differ from this machine's. */
 const toleratedSkewSeconds = 5;
