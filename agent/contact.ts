@@ -26,8 +26,11 @@ const heardSchema = readingSchema.extend({ at: z.number() });
 export type Heard = z.infer<typeof heardSchema>;
 
 export type Contact = {
-  /** Notes an answer of the control plane, whose clock said `at`; corrects `clock`. */
-  note: (input: { at: number }) => Promise<void>;
+  /**
+   * Notes an answer of the control plane, whose clock said `at`; corrects `clock`. On disk at once where
+   * it is `leased`: what was due until then is done by that, also where this agent is killed now.
+   */
+  note: (input: { at: number; leased: boolean }) => Promise<void>;
   /** What the clocks say now; null before the first contact ever. */
   look: () => Looked | null;
 };
@@ -81,7 +84,7 @@ export async function openContact({
   let noted = Number.NEGATIVE_INFINITY;
   let said = 0;
   return {
-    note: async ({ at }) => {
+    note: async ({ at, leased }) => {
       heard = { ...read(), at };
       const skew = Math.round(at - heard.wall);
       clock.skewSeconds = Math.abs(skew) <= negligibleSeconds ? 0 : skew;
@@ -91,7 +94,7 @@ export async function openContact({
           `the control plane's clock is ${said} seconds ahead of this host's: check NTP on both; corrected for until then`,
         );
       }
-      if (heard.uptime - noted < noteEverySeconds) return;
+      if (!leased && heard.uptime - noted < noteEverySeconds) return;
       noted = heard.uptime;
       try {
         await writeFileAtomically({ path, text: JSON.stringify(heard), mode: 0o600 });

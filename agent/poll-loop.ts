@@ -115,7 +115,10 @@ export async function pollLoop(
       // Before new work: the control plane is to know what was done before it orders it again.
       if (standing) await reportStandingRuns(ctx, { standing });
       const answer = await poll();
-      await ctx.contact.note({ at: Date.parse(answer.time) / 1000 });
+      await ctx.contact.note({
+        at: Date.parse(answer.time) / 1000,
+        leased: answer.lease !== null,
+      });
       if (failures > 0) ctx.log("in contact with the control plane again");
       failures = 0;
       // The order may be signed with a key that is new: keys first, and until then the same lease again.

@@ -105,7 +105,7 @@ export async function isHeard(ctx: AgentCtx): Promise<boolean> {
       schema: standingOrdersSchema,
       timeoutSeconds: probeSeconds,
     });
-    await ctx.contact.note({ at: Date.parse(time) / 1000 });
+    await ctx.contact.note({ at: Date.parse(time) / 1000, leased: false });
     return true;
   } catch (error) {
     return isFinal(error);

@@ -100,7 +100,7 @@ async function deliver(ctx: AgentCtx, { entry }: { entry: SpoolEntry<Ticket> }):
       schema: standingTicketSchema,
       timeoutSeconds: 30,
     });
-    await ctx.contact.note({ at: Date.parse(time) / 1000 });
+    await ctx.contact.note({ at: Date.parse(time) / 1000, leased: false });
     await deliverLog(ctx, { entry: { ...entry, ticket }, offset: 0 });
   } catch (error) {
     if (!(error instanceof AppError) || !final.has(error.code)) throw error;
