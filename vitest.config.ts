@@ -1,5 +1,10 @@
 import { defineConfig } from "vitest/config";
 
+/** End-to-end tests that wait for schedules, watchdogs and fail-overs: npm run test:long. */
+const long = ["replicas", "restore", "standing-orders", "cli-follow"].map(
+  (name) => `test/e2e/${name}.test.ts`,
+);
+
 export default defineConfig({
   test: {
     projects: [
@@ -27,6 +32,17 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
+          exclude: long,
+          globalSetup: "test/helpers/global-setup.ts",
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: "long",
+          include: long,
           globalSetup: "test/helpers/global-setup.ts",
           testTimeout: 240_000,
           hookTimeout: 120_000,

@@ -13,7 +13,7 @@ echo '--- lint'
 npm run --silent lint
 echo '--- tests'
 status=0
-vitest run --reporter=default --reporter=json --outputFile.json="$report" || status=$?
+vitest run --project unit --project integration --project e2e --reporter=default --reporter=json --outputFile.json="$report" || status=$?
 node -e '
   const { numPassedTests, numFailedTests } = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
   console.log(`${numPassedTests} passed, ${numFailedTests} failed`);
