@@ -1,4 +1,7 @@
-import { chmod, link, lstat, mkdir, readdir, rmdir, unlink } from "node:fs/promises";
+import { chmod, link, lstat, mkdir, readdir, readFile, rmdir, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { writeFileAtomically } from "./files.ts";
 import { type Below, entryIn, openBelow, pathOfOpen } from "./open-below.ts";
 import { latestEntry, markUndone } from "./quarantine.ts";
 import { escapePath } from "./rsync/itemize.ts";
@@ -70,31 +73,59 @@ async function restoreDirectory(
   });
 }
 
+const begunSchema = z.object({ undo: z.uuid(), entry: z.string() });
+
 /**
- * Brings back what the last deletions took from a project, out of the quarantine; what has a name again
- * is not touched. Ended at any moment, it can be begun again. Null where there is nothing to bring back.
+ * The entry of the quarantine that an undo brings back: the latest, or, where this undo was begun before
+ * and ended in between, the same as then. Null where there is none.
  */
-export async function undoDeletions({
+export async function entryToUndo({
+  stateDir,
   quarantine,
   project,
+  undo,
+}: {
+  stateDir: string;
+  quarantine: string;
+  project: string;
+  undo: string;
+}): Promise<string | null> {
+  const path = join(stateDir, "undo", `${project}.json`);
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    if (!isCode(error, "ENOENT")) throw error;
+    return null;
+  });
+  const begun = text === null ? null : begunSchema.parse(JSON.parse(text));
+  if (begun?.undo === undo) return begun.entry;
+  const entry = await latestEntry({ quarantine, project });
+  if (entry === null) return null;
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await writeFileAtomically({ path, text: JSON.stringify({ undo, entry }), mode: 0o600 });
+  return entry;
+}
+
+/**
+ * Brings back what an entry of the quarantine holds; what has a name again is not touched. Ended at any
+ * moment, it can be begun again; of one that is gone nothing was left.
+ */
+export async function undoDeletions({
+  entry,
   destination,
   onLine,
 }: {
-  quarantine: string;
-  project: string;
+  entry: string;
   /** The project's place, resolved. */
   destination: string;
   onLine: (line: string) => void;
-}): Promise<(Counts & { entry: string }) | null> {
-  const entry = await latestEntry({ quarantine, project });
-  if (entry === null) return null;
-  const below = await openBelow({ root: destination });
+}): Promise<Counts> {
   const counts = { restored: 0, left: 0 };
+  if ((await lstat(entry).catch(() => null)) === null) return counts;
+  const below = await openBelow({ root: destination });
   try {
     await restoreDirectory(below, { entry, path: "", counts, onLine });
   } finally {
     await below.close();
   }
   if (counts.left > 0) await markUndone({ entry });
-  return { ...counts, entry };
+  return counts;
 }

@@ -102,7 +102,7 @@ export async function workOn(ctx: AgentCtx, input: Input): Promise<Report> {
       places,
       input: { ...input, signal },
     };
-    const result = await (input.sync.undo ? undoTask(ctx, site) : runSteps(ctx, site));
+    const result = await (input.sync.undo === null ? runSteps(ctx, site) : undoTask(ctx, site));
     // Its reason is a text of ours.
     if (result.outcome === "interrupted" && room.full.aborted)
       return { ...result, outcome: "retryable", message: `ended: ${String(room.full.reason)}` };

@@ -71,8 +71,11 @@ export const syncSpecSchema = z.strictObject({
   publish: generation.nullable(),
   /** Of a pull from the master. */
   carry: carrySchema.nullable(),
-  /** Instead of pulling, bring back what the last deletions of this host took from the project. */
-  undo: z.boolean(),
+  /**
+   * Instead of pulling, bring back what the last deletions of this host took from the project. Names the
+   * run: tried again, it means the same deletions. null: pull.
+   */
+  undo: z.uuid().nullable(),
 });
 export type SyncSpec = z.infer<typeof syncSpecSchema>;
 

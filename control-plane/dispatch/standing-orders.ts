@@ -125,7 +125,7 @@ async function orderOf(
       // What it changes is published by the next regular pull; FTP hosts compare their whole tree.
       publish: null,
       carry: null,
-      undo: false,
+      undo: null,
     },
   };
   return signStandingOrder(ctx, { projectId: project.id, hostId: host.id, now, claims });

@@ -161,6 +161,6 @@ export async function syncSpec(
     scanEverySeconds: asksItself.has(run.trigger) ? spec.scanEverySeconds : 0,
     publish: fromUpstream ? project.generation + 1 : null,
     carry: fromUpstream ? null : await carryOf(ctx, { project, run, replica }),
-    undo: fromUpstream && run.trigger === "undo",
+    undo: fromUpstream && run.trigger === "undo" ? run.id : null,
   };
 }

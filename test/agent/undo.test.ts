@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -54,7 +55,7 @@ test("what a pull deleted comes back from the quarantine, links and all, and is 
   await rm(join(tree, "pool/file-3"));
   expect(await run()).toMatchObject({ outcome: "ok" });
   expect(await readdir(join(destination, "pool"))).not.toContain("b");
-  const undone = await run({ undo: true });
+  const undone = await run({ undo: randomUUID() });
   expect(undone).toMatchObject({ outcome: "ok", changeList: null });
   expect(undone.changes).toBeGreaterThan(0);
   const { differences } = await compareTrees({ expected: before, actual: destination });
@@ -62,7 +63,7 @@ test("what a pull deleted comes back from the quarantine, links and all, and is 
   expect(differences.filter((line) => !line.includes("directory"))).toEqual([]);
   expect(await readFile(join(destination, "pool/b/link"), "utf8")).toBe("1");
   // Nothing is left there: what comes next is the deletion before.
-  expect(await run({ undo: true })).toMatchObject({ outcome: "fatal" });
+  expect(await run({ undo: randomUUID() })).toMatchObject({ outcome: "fatal" });
   expect(await readdir(join(quarantine, "debian"))).toEqual([]);
 });
 
@@ -72,20 +73,37 @@ test("what has its name again is not touched, and what had to stay waits on in t
   await rm(join(tree, "pool/file-4"));
   await run();
   await writeFile(join(destination, "pool/file-3"), "new");
-  const undone = await run({ undo: true });
+  const undone = await run({ undo: randomUUID() });
   expect(undone).toMatchObject({ outcome: "ok", changes: 1 });
-  expect(undone.message).toContain("1 stay in");
+  expect(undone.message).toContain("1 stay in quarantine");
   expect(await readFile(join(destination, "pool/file-3"), "utf8")).toBe("new");
   expect(await readFile(join(destination, "pool/file-4"), "utf8")).toBe("4");
   const [entry] = await readdir(join(quarantine, "debian"));
   expect(entry).toMatch(/-undone$/);
 });
 
+test("an undo that is tried again brings back no older deletions", async () => {
+  const { tree, destination, run } = await makeMaster();
+  for (const name of ["file-3", "file-4"]) {
+    await rm(join(tree, "pool", name));
+    await run();
+  }
+  const undo = randomUUID();
+  expect(await run({ undo })).toMatchObject({ outcome: "ok", changes: 1 });
+  // Its result was lost with the agent.
+  expect(await run({ undo })).toMatchObject({ outcome: "ok", changes: 0 });
+  const names = await readdir(join(destination, "pool"));
+  expect(names).toContain("file-4");
+  expect(names).not.toContain("file-3");
+  expect(await run({ undo: randomUUID() })).toMatchObject({ outcome: "ok", changes: 1 });
+  expect(await readdir(join(destination, "pool"))).toContain("file-3");
+});
+
 test("without a quarantine an undo says what to set, and changes nothing", async () => {
   const { tree, run } = await makeMaster({ kept: false });
   await rm(join(tree, "pool/file-3"));
   await run();
-  const undone = await run({ undo: true });
+  const undone = await run({ undo: randomUUID() });
   expect(undone).toMatchObject({ outcome: "fatal", changes: 0 });
   expect(undone.message).toContain("MIRRORFLEET_QUARANTINES");
 });

@@ -40,7 +40,7 @@ export function syncSpec({ port, ...overrides }: { port: number } & Partial<Sync
     scanEverySeconds: 0,
     publish: null,
     carry: null,
-    undo: false,
+    undo: null,
     options: rsyncOptionsSchema.parse({}),
     limits: {
       wallClockSeconds: 60,

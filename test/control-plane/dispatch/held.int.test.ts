@@ -85,9 +85,9 @@ test("an undo pauses the project, brings back on the master, and the FTP hosts f
     nextRunAt: null,
   });
   const { sync } = await work(fleet.current, { agent: master, result: { changes: 12 } });
-  expect(sync).toMatchObject({ undo: true, publish: 2 });
+  expect(sync).toMatchObject({ undo: run.id, publish: 2 });
   expect(openLease(await ftp1.poll()).sync).toMatchObject({
-    undo: false,
+    undo: null,
     carry: { generation: 2, lists: null },
   });
 });
