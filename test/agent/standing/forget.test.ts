@@ -10,9 +10,9 @@ async function publish(stateDir: string, generation: number) {
   await journal.begin();
   journal.add({ below: "", line: "a line" });
   await journal.end({ clean: true });
-  const list = await journal.publish();
+  const { changeList } = await journal.publish();
   await journal.close();
-  return list;
+  return changeList;
 }
 
 test("after a pull without a journal the next generation has no list, and the one after it has", async () => {
