@@ -136,7 +136,7 @@ export async function applyLists(
   try {
     const { source, options } = pull;
     await fetchLists({ lists, project, source, directory, run });
-    const files = await writePathFiles({ lists, directory, options });
+    const files = await writePathFiles({ lists, directory, source, options });
     checkDeletions(files, input);
     await checkDirectories(files, input);
     const done = await bring(ctx, input, { files, directory });

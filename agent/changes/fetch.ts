@@ -9,7 +9,7 @@ import { execa } from "execa";
 import ignore from "ignore";
 import type { Carry } from "../../protocol/order.ts";
 import { changeListsModule, type RsyncOptions, type Source } from "../../protocol/rsync.ts";
-import { operandOf } from "../rsync/connection.ts";
+import { moduleOf, prefixOf } from "../rsync/listed.ts";
 import { indexPatterns } from "../rsync/indexes.ts";
 import { type Change, parseChange, unescapePath } from "../rsync/itemize.ts";
 import type { RsyncExit } from "../rsync/spawn.ts";
@@ -33,15 +33,16 @@ export async function fetchLists({
   directory: string;
   run: RunRsync;
 }): Promise<void> {
+  const from = { ...source, module: changeListsModule, path: project };
   const names = join(directory, "names");
-  await writeFile(names, lists.map(({ generation }) => `${generation}\n`).join(""));
-  const from = operandOf({ ...source, module: changeListsModule, path: project });
+  const below = prefixOf(from);
+  await writeFile(names, lists.map(({ generation }) => `${below}${generation}\n`).join(""));
   const exit = await run([
     `--files-from=${names}`,
     "--times",
     ...(source.tls ? [] : ["--sockopts=TCP_NODELAY"]),
     "--",
-    from,
+    moduleOf(from),
     `${directory}/`,
   ]);
   if (exit.exitCode !== 0)
@@ -145,6 +146,8 @@ function indexMatcher(options: RsyncOptions): (path: string) => boolean {
 }
 
 const names = ["payload", "indexes", "deleted", "above", "replaced", "known"] as const;
+/** What the source is asked for; the others are looked for in the destination. */
+const asked = new Set<(typeof names)[number]>(["payload", "indexes", "above"]);
 
 /** Files of NUL-terminated paths, with the number of paths in each. */
 export type PathFiles = Record<(typeof names)[number], { path: string; paths: number }>;
@@ -153,10 +156,12 @@ export type PathFiles = Record<(typeof names)[number], { path: string; paths: nu
 export async function writePathFiles({
   lists,
   directory,
+  source,
   options,
 }: {
   lists: Lists;
   directory: string;
+  source: Source;
   options: RsyncOptions;
 }): Promise<PathFiles> {
   const streams = Object.fromEntries(
@@ -166,15 +171,16 @@ export async function writePathFiles({
     names.map((name) => [name, { path: join(directory, name), paths: 0 }]),
   ) as PathFiles;
   const records = sorted(readRecords({ lists, directory }), { directory });
-  const add = async (name: (typeof names)[number], bytes: Buffer) => {
+  const prefix = prefixOf(source);
+  const add = async (name: (typeof names)[number], path: string) => {
+    const bytes = Buffer.from(`${asked.has(name) ? prefix : ""}${unescapePath(path)}\0`, "latin1");
     files[name].paths += 1;
     if (!streams[name]!.write(bytes)) await once(streams[name]!, "drain");
   };
   const wanted = foldSorted(records, { isIndex: indexMatcher(options) });
   for await (const { list, path, known } of wanted) {
-    const bytes = Buffer.from(`${unescapePath(path)}\0`, "latin1");
-    await add(list, bytes);
-    if (known) await add("known", bytes);
+    await add(list, path);
+    if (known) await add("known", path);
   }
   for (const stream of Object.values(streams)) await pipeline([], stream);
   return files;

@@ -1,6 +1,7 @@
 import type { RsyncLimits, RsyncOptions, Source } from "../../protocol/rsync.ts";
 import { operandOf, versionArgs } from "./connection.ts";
 import { changeFormat } from "./itemize.ts";
+import { moduleOf } from "./listed.ts";
 
 /** Seconds to wait for the source's daemon to take the connection. */
 const connectTimeoutSeconds = 60;
@@ -31,7 +32,7 @@ const transferOptions = ({ source, options, limits }: Pull): string[] => [
 ];
 
 /**
- * Arguments of an rsync of the paths that a file names, NUL after each, and of nothing below them; one
+ * Arguments of an rsync of the paths that a file names (see listed.ts), NUL after each, and of nothing below them; one
  * that the source does not have is passed over. Pure. The sender is trusted as it is in a scan: it chooses what lies in the tree, never beside it. Without
  * that, rsync 3.5 checks each name against all of the others.
  */
@@ -51,7 +52,7 @@ export const pathsArgv = ({
   `--files-from=${pathsFile}`,
   "--ignore-missing-args",
   "--",
-  operandOf(pull.source),
+  moduleOf(pull.source),
   `${destination}/`,
 ];
 

@@ -1,4 +1,4 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { workOn } from "../../agent/work.ts";
@@ -14,11 +14,19 @@ export type Fate = { kind: "whole" | "cut" | "ended" | "lost"; bytes?: number; a
 
 const password = { user: "ftp1", host: "127.0.0.1", module: "mirror" };
 
+/** Makes a master's daemon what an ordinary user's is; it reads its configuration at each connection. */
+async function withoutChroot(stateDir: string): Promise<void> {
+  const path = join(stateDir, "rsyncd.conf");
+  const text = await readFile(path, "utf8");
+  await writeFile(path, text.replace("use chroot = yes", "use chroot = no"));
+}
+
 /** An upstream, a master and two hosts with all of their real parts but the control plane. */
-export async function makeAgentsFleet() {
+export async function makeAgentsFleet({ chroot = true }: { chroot?: boolean } = {}) {
   const upstream = await startSource();
   const master = await makeAgentCtx();
   const { port } = await startMastersDaemon({ tree: master.mirrorRoot, stateDir: master.stateDir });
+  if (!chroot) await withoutChroot(master.stateDir);
   const hosts = [await makeAgentCtx(), await makeAgentCtx()];
   const proxies = {
     upstream: await startCuttingProxy(upstream),

@@ -4,14 +4,14 @@ import { expect, test } from "vitest";
 import { writePathFiles } from "../../../agent/changes/fetch.ts";
 import { ListsUnusable } from "../../../agent/changes/unusable.ts";
 import { temporaryDirectory } from "../../helpers/directory.ts";
-import { syncSpec } from "../../helpers/rsync.ts";
+import { pullOf, syncSpec } from "../../helpers/rsync.ts";
 
 /** Reads one list with these lines. */
 async function read(lines: string[]) {
   const directory = await temporaryDirectory();
   await writeFile(join(directory, "7"), lines.map((line) => `${line}\n`).join(""), "latin1");
-  const { options } = syncSpec({ port: 1 });
-  return writePathFiles({ lists: [{ generation: 7, digest: "" }], directory, options });
+  const { source, options } = pullOf(syncSpec({ port: 1 }));
+  return writePathFiles({ lists: [{ generation: 7, digest: "" }], directory, source, options });
 }
 
 test.each([

@@ -21,11 +21,13 @@ const whole = { kind: "whole" as const };
 async function carry({
   before,
   after,
+  chroot = true,
 }: {
   before: (root: string) => Promise<void>;
   after: (root: string) => Promise<void>;
+  chroot?: boolean;
 }) {
-  const project = await (await makeAgentsFleet()).begin();
+  const project = await (await makeAgentsFleet({ chroot })).begin();
   await before(project.root);
   await project.pull(whole);
   expect(await project.follow(0, whole)).toBe("scan");
@@ -46,8 +48,12 @@ const fill = async (directory: string, count: number) => {
     await writeFile(join(directory, `file-${index}`), String(index));
 };
 
-test("hard links across what changed and what did not", async () => {
+test.each([
+  ["root", true],
+  ["an ordinary user, without a chroot", false],
+])("hard links across what changed and what did not, from the daemon of %s", async (_, chroot) => {
   await carry({
+    chroot,
     before: async (root) => {
       await fill(join(root, "a"), 3);
       await link(join(root, "a/file-0"), join(root, "same"));
