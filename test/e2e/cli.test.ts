@@ -77,7 +77,7 @@ test("an administrator's day: invite, add, apply, sync with progress, cancel, re
       "--upstream",
       upstream,
       "--set",
-      "rsync.bandwidthKiBps=2048",
+      "rsync.bandwidthKiBps=256",
     ),
   );
   ok(await cli("project", "add", "hosted", "--description", "uploaded here"));
