@@ -1,6 +1,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { lstatSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -78,7 +79,9 @@ export async function ftpsync({
     join(home, ".config/ftpsync/ftpsync.conf"),
     `MIRRORNAME=bench\nTO="${tree}/"\nRSYNC_HOST=${hostname}\nRSYNC_PATH="${pathname.replaceAll("/", "")}"\nRSYNC_EXTRA="--port=${port}"\nLOGDIR="${home}/log"\nMAILTO=""\n`,
   );
-  await run("ftpsync", ["sync:all"], { env: { ...process.env, HOME: home } });
+  await run("ftpsync", ["sync:all"], {
+    env: { ...process.env, HOME: home, LOGNAME: userInfo().username },
+  });
 }
 
 /** Starts lsyncd, which watches a tree and keeps a copy of it. */
