@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
 import type { Contact } from "./contact.ts";
+import type { HostFactsWatch } from "./host-facts.ts";
 import type { Identity } from "./identity.ts";
 import type { Clock } from "./request.ts";
 import type { StandingSet } from "./standing/orders.ts";
@@ -34,6 +35,7 @@ export type AgentCtx = {
   controlPlane: string;
   clock: Clock;
   contact: Contact;
+  facts: HostFactsWatch;
   seen: SeenOrders;
   work: Work;
   /** null: switched off. */

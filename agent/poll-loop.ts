@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { nothingDone } from "../protocol/report.ts";
 import { AppError } from "../protocol/errors.ts";
-import { type PollAnswer, pollAnswerSchema } from "../protocol/fleet.ts";
+import { type HostFacts, type PollAnswer, pollAnswerSchema } from "../protocol/fleet.ts";
 import { backOff } from "./back-off.ts";
 import type { AgentCtx, Standing } from "./context.ts";
 import { fetchDaemonUsers, type RunningDaemon } from "./daemon-users.ts";
@@ -84,7 +84,8 @@ export async function pollLoop(
   const wantsOrders = standing !== null && standing.afterSeconds < Number.POSITIVE_INFINITY;
   let failures = 0;
   let pollId = randomUUID();
-  const poll = (): Promise<PollAnswer> =>
+  let told: HostFacts | null = null;
+  const poll = (facts: HostFacts | null): Promise<PollAnswer> =>
     signedRequest(ctx, {
       method: "POST",
       path: "/v1/agent/poll",
@@ -96,6 +97,7 @@ export async function pollLoop(
         ...(standing && { busy: [...standing.busy.keys()] }),
         ...(wantsOrders && { standingVersion: standing.set.version }),
         daemonPort: daemon?.port ?? null,
+        ...(facts && facts !== told && { facts, clock: new Date().toISOString() }),
         roots: daemon?.roots ?? ctx.config.mirrorRoots.map((path) => ({ path, module: null })),
       },
       schema: pollAnswerSchema,
@@ -114,7 +116,9 @@ export async function pollLoop(
     try {
       // Before new work: the control plane is to know what was done before it orders it again.
       if (standing) await reportStandingRuns(ctx, { standing });
-      const answer = await poll();
+      const facts = ctx.facts.latest();
+      const answer = await poll(facts);
+      told = facts;
       await ctx.contact.note({
         at: Date.parse(answer.time) / 1000,
         leased: answer.lease !== null,

@@ -8,6 +8,7 @@ import { openContact } from "./contact.ts";
 import type { AgentCtx, Standing } from "./context.ts";
 import { admitRemembered, type RunningDaemon } from "./daemon-users.ts";
 import { holdName, resolveMirrorRoots, resolveQuarantines } from "./destination.ts";
+import { watchHostFacts } from "./host-facts.ts";
 import { readIdentity } from "./identity.ts";
 import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
 import { removeExpired } from "./quarantine.ts";
@@ -133,6 +134,7 @@ export async function runAgent({
     controlPlane: config.controlPlane ?? identity.controlPlane,
     clock,
     contact: await openContact({ stateDir: config.stateDir, clock, bootId, log }),
+    facts: await watchHostFacts({ rsync: config.rsync, mirrorRoots }),
     seen: await openSeenOrders({ stateDir: config.stateDir }),
     work: { running: new Set(), ends: new Map(), projects: new Set() },
     standing: await openStanding(config),
@@ -152,6 +154,7 @@ export async function runAgent({
     ]);
   } finally {
     stopCleaning();
+    ctx.facts.stop();
     // Where polling ended with an error, as after a revocation, what runs ends too.
     ended.abort();
     for (const end of ctx.work.ends.values()) end.abort("lost");

@@ -24,6 +24,15 @@ export function ago(iso: string | null, now = Date.now()): string {
     : `${Math.round(seconds / 86_400)} d ago`;
 }
 
+/** A number of seconds for people: "90 min". */
+export function duration(seconds: number): string {
+  if (seconds < 600) return `${seconds} s`;
+  if (seconds < 36_000) return `${Math.round(seconds / 60)} min`;
+  return seconds < 360_000
+    ? `${Math.round(seconds / 3600)} h`
+    : `${Math.round(seconds / 86_400)} d`;
+}
+
 const colours: Record<string, "green" | "red" | "yellow" | "cyan"> = {
   succeeded: "green",
   enrolled: "green",
@@ -34,6 +43,7 @@ const colours: Record<string, "green" | "red" | "yellow" | "cyan"> = {
   distributing: "cyan",
   queued: "yellow",
   paused: "yellow",
+  stale: "red",
   drained: "yellow",
   invited: "yellow",
   cancelled: "yellow",

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { AppError } from "../protocol/errors.ts";
 import { readSecret } from "./read-secret.ts";
+import { wholeNumberOr } from "./whole-number.ts";
 import { fromYaml } from "./yaml.ts";
 
 /** Options that say something of a project. */
@@ -10,6 +11,7 @@ export type Fields = {
   zone?: string;
   path?: string;
   description?: string;
+  freshWithinSeconds?: number | null;
   loginUser?: string;
   set?: string[];
 };
@@ -70,6 +72,11 @@ export const withFields = (command: Command) =>
     .option("--schedule <cron>", "cron expression, 5 fields or 6 with seconds")
     .option("--zone <zone>", "time zone of the schedule (default UTC)")
     .option("--path <path>", "below the mirror root (default: the name)")
+    .option(
+      "--fresh-within-seconds <n>",
+      'age at which a replica counts as stale; "derived": twice the longest pause of its schedule',
+      wholeNumberOr("derived"),
+    )
     .option("--description <text>", "what people call it")
     .option(
       "--login-user <user>",

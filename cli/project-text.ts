@@ -1,5 +1,5 @@
 import { type Project, projectReplaceSchema } from "../protocol/project.ts";
-import { ago, listing, table, time } from "./format.ts";
+import { ago, duration, listing, table, time } from "./format.ts";
 import { toYaml } from "./yaml.ts";
 
 /** In a word what a project does. */
@@ -39,20 +39,24 @@ export function projectText(project: Project): string {
   const state = listing([
     ["state", stateOf(project)],
     ["generation", generation],
+    ["fresh within", duration(project.freshTargetSeconds)],
     ["next run", time(nextRunAt)],
     ["made", time(createdAt)],
     ["version", version],
   ]);
   const carried = table(
-    ["HOST", "ROLE", "GENERATION", "BEHIND", "SYNCED", "STATE"],
-    replicas.map(({ host, role, generation: has, behind, syncedAt, paused: stopped }) => [
-      host,
-      role,
-      has,
-      behind,
-      ago(syncedAt),
-      stopped ? "paused" : "",
-    ]),
+    ["HOST", "ROLE", "GENERATION", "BEHIND", "SYNCED", "FRESH", "STATE"],
+    replicas.map(
+      ({ host, role, generation: has, behind, syncedAt, freshAt, stale, paused: stopped }) => [
+        host,
+        role,
+        has,
+        behind,
+        ago(syncedAt),
+        ago(freshAt),
+        stopped ? "paused" : stale ? "stale" : "",
+      ],
+    ),
   );
   return `${toYaml({ name: project.name, ...definitionOf(project) })}\n${state}\n\n${carried}`;
 }

@@ -2,6 +2,8 @@ import { z } from "zod";
 import { roleSchema } from "./host.ts";
 import { hostAddress, hostName, moduleName, port, projectName, rootPath } from "./names.ts";
 
+const count = z.int().min(0);
+
 /** A public key as JWK (RFC 8037): Ed25519 signs, X25519 opens what is sealed. */
 const publicKey = <Curve extends string>(crv: Curve) =>
   z.strictObject({
@@ -54,6 +56,25 @@ export const enrolAnswerSchema = z.object({
 });
 export type EnrolAnswer = z.infer<typeof enrolAnswerSchema>;
 
+/** What an agent looks up of its machine: at most once a minute, and never while it waits for it. */
+const hostFactsSchema = z.strictObject({
+  rsyncVersion: z.string().max(50).nullable(),
+  /** Room in the file systems of the mirror roots; without those that did not answer. */
+  roots: z
+    .array(
+      z.strictObject({
+        path: rootPath,
+        totalBytes: count,
+        freeBytes: count,
+        /** 0 where the file system has no fixed number of them. */
+        totalInodes: count,
+        freeInodes: count,
+      }),
+    )
+    .max(32),
+});
+export type HostFacts = z.infer<typeof hostFactsSchema>;
+
 /** Body of `POST /v1/agent/poll`. */
 export const pollSchema = z.strictObject({
   /** Chosen by the agent; a repeated id returns the same lease. */
@@ -71,6 +92,10 @@ export const pollSchema = z.strictObject({
   standingVersion: z.string().max(100).nullable().optional(),
   /** Projects that it works on by standing orders now: it cannot take tasks of theirs. */
   busy: z.array(projectName).max(1000).default([]),
+  /** Where they are news. */
+  facts: hostFactsSchema.optional(),
+  /** The host's clock. */
+  clock: z.iso.datetime().optional(),
 });
 export type Poll = z.infer<typeof pollSchema>;
 

@@ -90,6 +90,26 @@ export const hostSchema = z.object({
   runningTasks: z.int(),
   roots: z.array(z.string()).meta({ description: "Its mirror roots, the default first" }),
   agentVersion: z.string().nullable(),
+  rsyncVersion: z.string().nullable(),
+  disks: z
+    .array(
+      z.object({
+        path: z.string(),
+        totalBytes: z.int(),
+        freeBytes: z.int().meta({ description: "For the agent's user" }),
+        totalInodes: z.int().meta({ description: "0: no fixed number of them" }),
+        freeInodes: z.int(),
+      }),
+    )
+    .meta({ description: "Room below its mirror roots; without a root that does not answer" }),
+  clockSkewSeconds: z
+    .number()
+    .nullable()
+    .meta({ description: "How far its clock is ahead of the database's" }),
+  factsAt: z.iso
+    .datetime()
+    .nullable()
+    .meta({ description: "When its agent said so last: about once a minute" }),
   lastSeenAt: z.iso.datetime().nullable(),
   createdAt: z.iso.datetime(),
 });

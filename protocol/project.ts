@@ -145,6 +145,16 @@ const projectFields = {
     .max(100)
     .default(10)
     .meta({ description: "Deletions above this share of the files are held for an operator" }),
+  freshWithinSeconds: z
+    .int()
+    .min(60)
+    .max(366 * 86_400)
+    .nullable()
+    .default(null)
+    .meta({
+      description:
+        "A replica that is not known to equal its source as of so many seconds ago is stale; null: twice the longest pause of the schedule, or a day without one",
+    }),
   reconcileDays: z.int().min(1).max(365).default(7).meta({
     description:
       "FTP hosts compare their whole tree with the master's as often; in between they pull by change lists",
@@ -195,6 +205,11 @@ export const replicaSchema = z.object({
   generation: z.int(),
   behind: z.int().meta({ description: "Generations that the project is ahead" }),
   syncedAt: z.iso.datetime().nullable(),
+  freshAt: z.iso.datetime().nullable().meta({
+    description:
+      "When it was last known to be what the source had: a pull that finds nothing new makes all that carry its generation fresh; null: never",
+  }),
+  stale: z.boolean().meta({ description: "That is longer ago than `freshTargetSeconds`" }),
   scannedAt: z.iso
     .datetime()
     .nullable()
@@ -226,6 +241,9 @@ export const projectSchema = z.object({
   version: z.int().meta({ description: "Goes up with every change; the ETag" }),
   paused: z.boolean(),
   generation: z.int(),
+  freshTargetSeconds: z
+    .int()
+    .meta({ description: "`freshWithinSeconds`, or what was derived for it" }),
   nextRunAt: z.iso.datetime().nullable(),
   createdAt: z.iso.datetime(),
   replicas: z.array(replicaSchema),

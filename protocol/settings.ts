@@ -71,6 +71,14 @@ export const statusSchema = z.object({
   behind: z.array(z.object({ project: z.string(), host: z.string(), generations: z.int() })).meta({
     description: "Replicas that lack a generation, at most 100; without those of revoked hosts",
   }),
+  stale: z
+    .array(
+      z.object({ project: z.string(), host: z.string(), freshAt: z.iso.datetime().nullable() }),
+    )
+    .meta({
+      description:
+        "Replicas that are not fresh, the worst first, at most 100; without those that are paused, of paused projects and of revoked hosts",
+    }),
   held: z
     .array(
       z.object({

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, Option } from "commander";
 import type { Settings, Status } from "../../protocol/settings.ts";
 import { action, type CliCtx } from "../context.ts";
-import { listing, table, time } from "../format.ts";
+import { ago, listing, table, time } from "../format.ts";
 import { patiently } from "../patiently.ts";
 import { collect } from "../project-fields.ts";
 import { wholeNumberOr } from "../whole-number.ts";
@@ -12,6 +12,12 @@ const watchSeconds = 2;
 
 const pauseText = ({ paused }: Pick<Settings, "paused">) =>
   paused ? `paused since ${time(paused.at)}${paused.reason ? `: ${paused.reason}` : ""}` : "no";
+
+const staleTable = (stale: Status["stale"]) =>
+  table(
+    ["STALE: PROJECT", "HOST", "FRESH"],
+    stale.map(({ project, host, freshAt }) => [project, host, ago(freshAt)]),
+  );
 
 function statusText(status: Status): string {
   const { hosts, projects, runs } = status;
@@ -28,12 +34,14 @@ function statusText(status: Status): string {
     ],
   ]);
   const held = status.held.length === 0 ? "" : `\n\n${heldTable(status.held)}`;
-  if (status.behind.length === 0) return `${facts}${held}\n\nevery replica is up to date`;
+  const stale = status.stale.length === 0 ? "" : `\n\n${staleTable(status.stale)}`;
+  if (status.behind.length === 0)
+    return `${facts}${held}${stale || "\n\nevery replica is up to date"}`;
   const behind = table(
     ["BEHIND: PROJECT", "HOST", "GENERATIONS"],
     status.behind.map(({ project, host, generations }) => [project, host, generations]),
   );
-  return `${facts}${held}\n\n${behind}`;
+  return `${facts}${held}${stale}\n\n${behind}`;
 }
 
 /** "ftp.debian.org=2" as {"ftp.debian.org": 2}. */

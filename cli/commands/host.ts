@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { AppError } from "../../protocol/errors.ts";
 import type { Host, Role } from "../../protocol/host.ts";
 import { action, type CliCtx } from "../context.ts";
-import { ago, listing, table, time } from "../format.ts";
+import { ago, listing, size, table, time } from "../format.ts";
 import { collect } from "../project-fields.ts";
 import { wholeNumberOr } from "../whole-number.ts";
 
@@ -27,6 +27,22 @@ const hostTable = (hosts: Host[]) =>
     ]),
   );
 
+const share = (free: number, all: number) => Math.round((free / all) * 100);
+
+function roomText({ totalBytes, freeBytes, totalInodes, freeInodes }: Host["disks"][number]) {
+  const inodes =
+    totalInodes === 0
+      ? ""
+      : `, ${freeInodes} of ${totalInodes} inodes (${share(freeInodes, totalInodes)} %)`;
+  return `${size(freeBytes)} of ${size(totalBytes)} free (${share(freeBytes, totalBytes)} %)${inodes}`;
+}
+
+function clockText({ clockSkewSeconds: skew }: Host): string | null {
+  if (skew === null) return null;
+  if (Math.abs(skew) < 0.5) return "right";
+  return `${Math.abs(skew).toFixed(1)} s ${skew > 0 ? "ahead" : "behind"}`;
+}
+
 const hostText = (host: Host) =>
   listing([
     ["name", host.name],
@@ -39,6 +55,9 @@ const hostText = (host: Host) =>
     ["mirror roots", host.roots.join(", ")],
     ["running tasks", host.runningTasks],
     ["agent", host.agentVersion],
+    ["rsync", host.rsyncVersion],
+    ...host.disks.map((disk): [string, string] => [`room in ${disk.path}`, roomText(disk)]),
+    ["clock", clockText(host)],
     ["seen", ago(host.lastSeenAt)],
     ["made", time(host.createdAt)],
   ]);

@@ -5,7 +5,18 @@ import { ago, table } from "../format.ts";
 
 const replicaTable = (replicas: Replica[]) =>
   table(
-    ["PROJECT", "HOST", "ROLE", "PATH", "SOURCE", "GENERATION", "BEHIND", "SYNCED", "STATE"],
+    [
+      "PROJECT",
+      "HOST",
+      "ROLE",
+      "PATH",
+      "SOURCE",
+      "GENERATION",
+      "BEHIND",
+      "SYNCED",
+      "FRESH",
+      "STATE",
+    ],
     replicas.map((replica) => [
       replica.project,
       replica.host,
@@ -15,7 +26,8 @@ const replicaTable = (replicas: Replica[]) =>
       replica.generation,
       replica.behind,
       ago(replica.syncedAt),
-      replica.paused ? "paused" : "",
+      ago(replica.freshAt),
+      replica.paused ? "paused" : replica.stale ? "stale" : "",
     ]),
   );
 

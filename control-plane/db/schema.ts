@@ -4,6 +4,7 @@ import {
   boolean,
   check,
   customType,
+  doublePrecision,
   index,
   integer,
   jsonb,
@@ -14,7 +15,7 @@ import {
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
-import type { Root, SealingKey, SigningKey } from "../../protocol/fleet.ts";
+import type { HostFacts, Root, SealingKey, SigningKey } from "../../protocol/fleet.ts";
 import type { Role } from "../../protocol/host.ts";
 import type { BandwidthWindow, Part } from "../../protocol/project.ts";
 import type { Progress, Result } from "../../protocol/report.ts";
@@ -101,6 +102,11 @@ export const hosts = pgTable("hosts", {
   daemonPort: integer("daemon_port"),
   /** Mirror roots, the default first. */
   roots: jsonb("roots").$type<Root[]>().notNull().default([]),
+  /** What its agent has looked up of the machine, and when it said so. */
+  facts: jsonb("facts").$type<HostFacts>(),
+  factsAt: time("facts_at"),
+  /** How far the host's clock is ahead of the database's, in seconds. */
+  clockSkewSeconds: doublePrecision("clock_skew_seconds"),
   createdAt: createdAt(),
 });
 
@@ -152,6 +158,10 @@ export const projects = pgTable(
     retrySeconds: integer("retry_seconds").notNull().default(5),
     wallClockSeconds: integer("wall_clock_seconds").notNull(),
     stallSeconds: integer("stall_seconds").notNull(),
+    /** As old a replica may be; null: derived from the schedule. */
+    freshWithinSeconds: integer("fresh_within_seconds"),
+    /** The same, or what was derived. */
+    freshTargetSeconds: integer("fresh_target_seconds").notNull().default(86_400),
     maxDeletePercent: integer("max_delete_percent").notNull(),
     /** FTP hosts compare their whole tree as often, though change lists have brought it there. */
     reconcileDays: integer("reconcile_days").notNull().default(7),
@@ -159,6 +169,8 @@ export const projects = pgTable(
     generation: bigint("generation", { mode: "number" }).notNull().default(0),
     /** Entries of the master's tree, as its last scan counted them. */
     files: bigint("files", { mode: "number" }).notNull().default(0),
+    /** When the source was last seen to be what is published: the start of the pull that saw it. */
+    freshAt: time("fresh_at"),
     /** A pull that failed has changed the master's tree: the next success publishes it. */
     unpublished: boolean("unpublished").notNull().default(false),
     nextRunAt: time("next_run_at"),
@@ -186,6 +198,8 @@ export const replicas = pgTable(
     /** Mirror root where `generation` is; while it moves, another than `root`. */
     syncedRoot: text("synced_root"),
     syncedAt: time("synced_at"),
+    /** When it was last known to be what the source had; of one that carries what is published, the project's counts. */
+    freshAt: time("fresh_at"),
     /** Last comparison of the whole tree; null: change lists must not be relied on. */
     scannedAt: time("scanned_at"),
     pausedAt: time("paused_at"),

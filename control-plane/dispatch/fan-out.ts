@@ -1,6 +1,7 @@
-import { and, eq, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
+import { and, eq, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
 import type { ChangeList } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
+import { generationFreshAt, keepFreshness } from "../db/queries/freshness.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
 import { hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { isDueToReconcile, keepChangeList } from "./change-lists.ts";
@@ -79,8 +80,16 @@ export async function addTasks(
   }
 }
 
-/** What a pull brought. `files`: entries of the tree; null where it was not scanned. */
-type Pulled = { changed: boolean; changeList: ChangeList | null; files: number | null };
+/**
+ * What a pull brought. `files`: entries of the tree; null where it was not scanned. `freshAt`: when the
+ * source had that; null where it is not what the source has.
+ */
+type Pulled = {
+  changed: boolean;
+  changeList: ChangeList | null;
+  files: number | null;
+  freshAt: Date | SQL | null;
+};
 
 /**
  * After a successful pull: publishes a generation where something changed, and makes one task for each
@@ -90,18 +99,20 @@ export async function distribute(
   ctx: Ctx,
   { project, run, pulled }: { project: ProjectRow; run: RunRow; pulled: Pulled },
 ): Promise<RunRow> {
-  const { changeList, files } = pulled;
+  const { changeList, files, freshAt } = pulled;
   const news =
     pulled.changed || changeList !== null || project.unpublished || project.generation === 0;
   const generation = project.generation + (news ? 1 : 0);
+  if (news) await keepFreshness(ctx, { projectId: project.id });
+  const fresh = freshAt !== null && { freshAt: freshAt as Date };
   await ctx.db
     .update(projects)
-    .set({ generation, unpublished: false, ...(files !== null && { files }) })
+    .set({ generation, unpublished: false, ...fresh, ...(files !== null && { files }) })
     .where(eq(projects.id, project.id));
   if (changeList) await keepChangeList(ctx, { projectId: project.id, generation, changeList });
   await ctx.db
     .update(replicas)
-    .set({ generation, syncedAt: sql`${ctx.now()}`, syncedRoot: sql`${replicas.root}` })
+    .set({ generation, syncedAt: sql`${ctx.now()}`, syncedRoot: sql`${replicas.root}`, ...fresh })
     .where(and(eq(replicas.projectId, project.id), eq(replicas.role, "master")));
   const [distributing] = await ctx.db
     .update(runs)
@@ -130,6 +141,7 @@ export async function advanceReplica(
       generation: sql`greatest(${replicas.generation}, ${generation})`,
       syncedAt: sql`${ctx.now()}`,
       syncedRoot: sql`${replicas.root}`,
+      freshAt: sql`greatest(${replicas.freshAt}, ${generationFreshAt({ projectId, generation })})`,
       ...(scanned && { scannedAt: sql`${ctx.now()}` }),
     })
     .where(and(eq(replicas.projectId, projectId), eq(replicas.hostId, hostId)));

@@ -69,11 +69,20 @@ async function finishTaskIfLeased(
   return ended;
 }
 
-const pulledBy = ({ changes, changeList, uncertain, scanned, stats }: Result) => ({
-  changed: changes > 0 || uncertain,
-  changeList,
-  files: scanned && stats ? stats.files : null,
-});
+/** What a pull brought; the source had it when the attempt began, except where it was an undo. */
+async function pulledBy(ctx: Ctx, { task, run }: { task: TaskRow; run: typeof runs.$inferSelect }) {
+  const { changes, changeList, uncertain, scanned, stats } = task.result!;
+  const [attempt] = await ctx.db
+    .select({ startedAt: attempts.startedAt })
+    .from(attempts)
+    .where(and(eq(attempts.taskId, task.id), eq(attempts.attempt, task.attempt)));
+  return {
+    changed: changes > 0 || uncertain,
+    changeList,
+    files: scanned && stats ? stats.files : null,
+    freshAt: run.trigger === "undo" ? null : attempt!.startedAt,
+  };
+}
 
 /** A place at the master is free; where it has a limit, somebody may wait for that. */
 async function notifyHostsOfMaster(ctx: Ctx, { projectId }: { projectId: string }): Promise<void> {
@@ -103,7 +112,11 @@ export async function follow(ctx: Ctx, { task }: { task: TaskRow }) {
   const [run] = await ctx.db.select().from(runs).where(eq(runs.id, task.runId));
   if (task.role === "master") {
     if (task.state === "succeeded")
-      await distribute(ctx, { project, run: run!, pulled: pulledBy(task.result!) });
+      await distribute(ctx, {
+        project,
+        run: run!,
+        pulled: await pulledBy(ctx, { task, run: run! }),
+      });
     else await closeRunIfDone(ctx, { runId: task.runId });
     await startQueuedRun(ctx, {
       project: await lockProject(ctx.db, { where: eq(projects.id, project.id) }),

@@ -3,6 +3,7 @@ import { AppError } from "../../protocol/errors.ts";
 import type { Trigger } from "../../protocol/run.ts";
 import type { TaskState } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
+import { keepFreshness } from "../db/queries/freshness.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
 import { projects, replicas, runs, tasks } from "../db/schema.ts";
 import { addTasks, hostsBehind } from "./fan-out.ts";
@@ -92,6 +93,7 @@ export async function resyncReplica(
     return (await triggerRun(ctx, { project: name, trigger: "resync", approvedDeletions: null }))
       .id;
   await checkMasterHolds(ctx, project);
+  await keepFreshness(ctx, { projectId: project.id, hostId });
   await ctx.db
     .update(replicas)
     .set({ generation: 0, scannedAt: null })

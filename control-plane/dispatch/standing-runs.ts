@@ -113,6 +113,29 @@ async function sumUp(ctx: Ctx, { runId }: { runId: string }): Promise<void> {
     .where(eq(runs.id, runId));
 }
 
+/**
+ * What a success says of freshness: the master had what its source had when it began, and with it what is
+ * published where nothing was new; an FTP host had what its master was known to have when it began.
+ */
+async function noteFreshness(ctx: Ctx, report: Report): Promise<void> {
+  const { projectId, hostId, role, result, state } = report;
+  if (state !== "succeeded") return;
+  const startedAt = sql`${report.startedAt.toISOString()}::timestamptz`;
+  const ofMaster = sql`(select m.fresh_at from replicas m
+    where m.project_id = ${projectId} and m.role = 'master' and m.fresh_at <= ${startedAt})`;
+  await ctx.db
+    .update(replicas)
+    .set({
+      freshAt: sql`greatest(${replicas.freshAt}, ${role === "master" ? startedAt : ofMaster})`,
+    })
+    .where(and(eq(replicas.projectId, projectId), eq(replicas.hostId, hostId)));
+  if (role === "master" && result.changes === 0 && !result.uncertain)
+    await ctx.db
+      .update(projects)
+      .set({ freshAt: sql`greatest(${projects.freshAt}, ${startedAt})` })
+      .where(and(eq(projects.id, projectId), eq(projects.unpublished, false)));
+}
+
 /** Keeps a report in a run of its occurrence, with its task and attempt, all of them ended. */
 async function keepStandingRun(ctx: Ctx, report: Report): Promise<Kept> {
   const { projectId, hostId, role, scheduledFor, startedAt, finishedAt, result, state } = report;
@@ -134,6 +157,7 @@ async function keepStandingRun(ctx: Ctx, report: Report): Promise<Kept> {
     .returning({ taskId: tasks.id, attempt: tasks.attempt });
   await ctx.db.insert(attempts).values({ ...task!, ...ended });
   await sumUp(ctx, { runId });
+  await noteFreshness(ctx, report);
   // What a master pulled is not in any change list, nor published: the next regular pull does that.
   if (role === "master" && (state === "failed" || result.changes > 0))
     await ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, projectId));

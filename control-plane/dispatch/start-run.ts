@@ -19,7 +19,7 @@ async function beginRun(
     return distribute(ctx, {
       project,
       run,
-      pulled: { changed: true, changeList: null, files: null },
+      pulled: { changed: true, changeList: null, files: null, freshAt: ctx.now() },
     });
   const [master] = await ctx.db
     .select({ hostId: replicas.hostId })

@@ -1,6 +1,7 @@
 import { and, eq } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Ctx } from "../context.ts";
+import { keepFreshness } from "../db/queries/freshness.ts";
 import { lockProject } from "../db/queries/projects.ts";
 import { readReplica } from "../db/queries/replicas.ts";
 import { hosts, projects, replicas, tasks } from "../db/schema.ts";
@@ -38,6 +39,7 @@ export async function moveReplica(
     );
   if (leased)
     throw new AppError("conflict", `host ${host} works on it: cancel that, or wait for its end`);
+  await keepFreshness(ctx, { projectId: project.id, hostId });
   await ctx.db
     .update(replicas)
     .set({ root })

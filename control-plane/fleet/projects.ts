@@ -15,6 +15,7 @@ import { lockProject, type ProjectRow, readProject } from "../db/queries/project
 import { projects, replicas, tasks } from "../db/schema.ts";
 import { cancelWaiting } from "../dispatch/cancel.ts";
 import { triggerRun } from "../dispatch/start-run.ts";
+import { derivedFreshTarget } from "../schedule/fresh-target.ts";
 import { checkProject, firstHostOf, firstTime, loginHostOf } from "./check-project.ts";
 import { chooseMaster, lockPlacement, placeReplicas } from "./placement.ts";
 
@@ -99,9 +100,15 @@ async function columnsOf(
   // A schedule that stays is not asked for its next time anew: what is due is not lost, what is over no error.
   const stays = stored && scheduleKeys.every((key) => isDeepStrictEqual(input[key], stored[key]));
   checkProject(input);
+  const { freshWithinSeconds } = input;
+  const derived = () =>
+    stays && stored.freshWithinSeconds === null
+      ? stored.freshTargetSeconds
+      : derivedFreshTarget(input, { after: new Date() });
   return {
     ...fields,
     path,
+    freshTargetSeconds: freshWithinSeconds ?? derived(),
     upstreamHost: firstHostOf(input),
     nextRunAt: stays ? stored.nextRunAt : firstTime(input),
     ...(await loginColumns(ctx, { input, stored })),
@@ -162,7 +169,7 @@ async function startAnew(ctx: Ctx, { project }: { project: ProjectRow }): Promis
   await checkNoneWorks(ctx, project);
   const carried = await ctx.db
     .update(replicas)
-    .set({ generation: 0, syncedAt: null, scannedAt: null })
+    .set({ generation: 0, syncedAt: null, freshAt: null, scannedAt: null })
     .where(eq(replicas.projectId, project.id))
     .returning({ hostId: replicas.hostId });
   await cancelWaiting(ctx, {

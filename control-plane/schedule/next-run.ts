@@ -88,6 +88,37 @@ export function nextRun(schedule: Schedule, { after }: { after: Date }): Date | 
   return occurrence && moved(schedule, occurrence);
 }
 
+/** Far enough for a night and a weekend, in steps that a schedule of minutes and one of months both take. */
+const looks = 64;
+const shortestStep = 3 * 3_600_000;
+
+/**
+ * Longest time in seconds between two occurrences of the cron expression that lie ahead, as far as some
+ * dozens of looks go; null where there are no two.
+ */
+export function longestPause(
+  schedule: Pick<Schedule, "schedule" | "zone" | "startsAt" | "endsAt">,
+  { after }: { after: Date },
+): number | null {
+  const cron = parseSchedule(schedule);
+  let longest = 0;
+  let at = cron.nextRun(after);
+  for (let look = 0; at && look < looks; look++) {
+    const next: Date | null = cron.nextRun(at);
+    if (!next) break;
+    const pause = next.getTime() - at.getTime();
+    longest = Math.max(longest, pause);
+    at = next;
+    if (pause >= shortestStep) continue;
+    // Where they are frequent, a pause is where a jump over hours lands.
+    const landed = cron.nextRun(new Date(at.getTime() + shortestStep - 1));
+    const [before] = landed ? cron.previousRuns(1, new Date(landed.getTime() - 1000)) : [];
+    if (landed && before) longest = Math.max(longest, landed.getTime() - before.getTime());
+    at = landed;
+  }
+  return longest === 0 ? null : Math.round(longest / 1000);
+}
+
 /** Checks a schedule before it is stored. @throws AppError `invalid-input`, also where it never fires. */
 export function firstRun(schedule: Schedule, { after }: { after: Date }): Date {
   const first = nextRun(schedule, { after });

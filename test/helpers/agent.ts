@@ -71,6 +71,7 @@ export async function makeAgentCtx(settings: Record<string, string> = {}) {
     identity,
     controlPlane: "http://127.0.0.1:1",
     clock,
+    facts: { latest: () => null, stop: () => {} },
     contact: await openContact({ stateDir, clock, bootId: "boot", log: () => {} }),
     seen: await openSeenOrders({ stateDir }),
     work: { running: new Set(), ends: new Map(), projects: new Set() },

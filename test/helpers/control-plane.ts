@@ -9,7 +9,13 @@ import { sql } from "drizzle-orm";
 import type { Hono } from "hono";
 import { compactDecrypt, SignJWT } from "jose";
 import { pino } from "pino";
-import type { EnrolAnswer, PollAnswer, SealingKey, SigningKey } from "../../protocol/fleet.ts";
+import type {
+  EnrolAnswer,
+  HostFacts,
+  PollAnswer,
+  SealingKey,
+  SigningKey,
+} from "../../protocol/fleet.ts";
 import type { Role } from "../../protocol/host.ts";
 import { tokenTypes } from "../../protocol/order.ts";
 import { nothingDone, type Result } from "../../protocol/report.ts";
@@ -77,6 +83,8 @@ export type TestAgent = {
     pollId?: string;
     waitSeconds?: number;
     daemonUsersVersion?: string | null;
+    facts?: HostFacts;
+    clock?: string;
   }) => Promise<PollAnswer>;
 };
 
@@ -134,6 +142,7 @@ export async function enrolAgent(
     pollId = randomUUID(),
     waitSeconds = 0,
     daemonUsersVersion = null,
+    ...facts
   } = {}) => {
     const isMaster = role === "master";
     const roots = ["/srv/mirror", "/srv/disk2"].map((root, index) => ({
@@ -147,6 +156,7 @@ export async function enrolAgent(
       daemonUsersVersion,
       daemonPort: isMaster ? 8873 : null,
       roots,
+      ...facts,
     });
     return body as PollAnswer;
   };

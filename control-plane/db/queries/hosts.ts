@@ -35,6 +35,10 @@ function hostView({ host, runningTasks }: Listed): Host {
     runningTasks,
     roots: host.roots.map(({ path }) => path),
     agentVersion: host.agentVersion,
+    rsyncVersion: host.facts?.rsyncVersion ?? null,
+    disks: host.facts?.roots ?? [],
+    clockSkewSeconds: host.clockSkewSeconds,
+    factsAt: host.factsAt?.toISOString() ?? null,
     lastSeenAt: host.lastSeenAt?.toISOString() ?? null,
     createdAt: host.createdAt.toISOString(),
   };
@@ -121,6 +125,10 @@ export async function noteSeen(
       agentVersion: poll.agentVersion,
       daemonPort: poll.daemonPort,
       roots: poll.roots,
+      ...(poll.facts && { facts: poll.facts, factsAt: sql`now()` }),
+      ...(poll.clock !== undefined && {
+        clockSkewSeconds: sql`round(extract(epoch from ${poll.clock}::timestamptz - clock_timestamp()), 3)`,
+      }),
     })
     .where(eq(hosts.id, hostId))
     .returning({ revokedAt: hosts.revokedAt });

@@ -25,7 +25,7 @@ export async function lockProject(
 /** What operators see of a project: everything but the upstream's password. */
 function projectView(row: ProjectRow, carried: Project["replicas"]): Project {
   const { loginUser, loginHost, loginPassword, pausedAt, nextRunAt, createdAt, ...rest } = row;
-  const { unpublished: _unpublished, upstreamHost: _upstreamHost, ...fields } = rest;
+  const { unpublished: _, upstreamHost: _host, freshAt: _fresh, ...fields } = rest;
   return {
     ...fields,
     login:
@@ -39,7 +39,7 @@ function projectView(row: ProjectRow, carried: Project["replicas"]): Project {
   };
 }
 
-async function views(ctx: Pick<Ctx, "db">, rows: ProjectRow[]): Promise<Project[]> {
+async function views(ctx: Pick<Ctx, "db" | "now">, rows: ProjectRow[]): Promise<Project[]> {
   if (rows.length === 0) return [];
   const carried = await readReplicas(ctx, {
     where: inArray(
@@ -53,7 +53,7 @@ async function views(ctx: Pick<Ctx, "db">, rows: ProjectRow[]): Promise<Project[
 
 /** Reads one project. @throws AppError `not-found`. */
 export async function readProject(
-  ctx: Pick<Ctx, "db">,
+  ctx: Pick<Ctx, "db" | "now">,
   { name }: { name: string },
 ): Promise<Project> {
   const [project] = await views(
@@ -66,7 +66,7 @@ export async function readProject(
 
 /** A page of projects, by name. */
 export async function readProjects(
-  ctx: Pick<Ctx, "db">,
+  ctx: Pick<Ctx, "db" | "now">,
   { search, host, paused, limit, cursor }: z.output<typeof projectsQuerySchema>,
 ) {
   const carriedBy = ctx.db
@@ -101,6 +101,6 @@ export async function readProjects(
 }
 
 /** All projects by name, for a plan that concerns the whole fleet. */
-export async function readAllProjects(ctx: Pick<Ctx, "db">): Promise<Project[]> {
+export async function readAllProjects(ctx: Pick<Ctx, "db" | "now">): Promise<Project[]> {
   return views(ctx, await ctx.db.select().from(projects).orderBy(asc(projects.name)));
 }

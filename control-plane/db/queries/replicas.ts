@@ -4,20 +4,25 @@ import { AppError } from "../../../protocol/errors.ts";
 import type { Replica, replicasQuerySchema } from "../../../protocol/project.ts";
 import type { Ctx } from "../../context.ts";
 import { hosts, projects, replicas } from "../schema.ts";
+import { freshAt, isStale } from "./freshness.ts";
 import { after, page } from "./page.ts";
 
-const columns = {
+const columns = (ctx: Pick<Ctx, "now">) => ({
   replica: replicas,
   project: projects,
   host: hosts.name,
+  freshAt: freshAt(ctx),
+  stale: isStale(ctx),
   master: sql<string>`(
     select h.name from replicas m join hosts h on h.id = m.host_id
     where m.project_id = ${projects.id} and m.role = 'master')`,
-};
+});
 type Row = {
   replica: typeof replicas.$inferSelect;
   project: typeof projects.$inferSelect;
   host: string;
+  freshAt: Date | null;
+  stale: boolean;
   /** Name of the project's master. */
   master: string;
 };
@@ -40,21 +45,23 @@ function replicaView(row: Row): Replica {
     generation: replica.generation,
     behind: Math.max(0, project.generation - replica.generation),
     syncedAt: replica.syncedAt?.toISOString() ?? null,
+    freshAt: row.freshAt?.toISOString() ?? null,
+    stale: row.stale,
     scannedAt: replica.scannedAt?.toISOString() ?? null,
     paused: replica.pausedAt !== null,
   };
 }
 
-const select = ({ db }: Pick<Ctx, "db">) =>
-  db
-    .select(columns)
+const select = (ctx: Pick<Ctx, "db" | "now">) =>
+  ctx.db
+    .select(columns(ctx))
     .from(replicas)
     .innerJoin(projects, eq(projects.id, replicas.projectId))
     .innerJoin(hosts, eq(hosts.id, replicas.hostId));
 
 /** Replicas that a condition names, by project; the master's first. */
 export async function readReplicas(
-  ctx: Pick<Ctx, "db">,
+  ctx: Pick<Ctx, "db" | "now">,
   { where }: { where: SQL },
 ): Promise<Replica[]> {
   const rows = await select(ctx)
@@ -65,7 +72,7 @@ export async function readReplicas(
 
 /** A page of replicas, by project and host. */
 export async function readReplicaPage(
-  ctx: Pick<Ctx, "db">,
+  ctx: Pick<Ctx, "db" | "now">,
   { project, host, limit, cursor }: z.output<typeof replicasQuerySchema>,
 ) {
   const rows = await select(ctx)
@@ -83,7 +90,7 @@ export async function readReplicaPage(
 
 /** One replica and what it belongs to. @throws AppError `not-found`. */
 export async function readReplica(
-  ctx: Pick<Ctx, "db">,
+  ctx: Pick<Ctx, "db" | "now">,
   { project, host }: { project: string; host: string },
 ): Promise<{ view: Replica; row: Row }> {
   const [row] = await select(ctx).where(and(eq(projects.name, project), eq(hosts.name, host)));

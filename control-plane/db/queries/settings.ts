@@ -3,6 +3,7 @@ import type { Settings, Status } from "../../../protocol/settings.ts";
 import type { RunState } from "../../../protocol/states.ts";
 import type { Ctx } from "../../context.ts";
 import { fleet } from "../schema.ts";
+import { freshness } from "./freshness.ts";
 
 type Values = Partial<typeof fleet.$inferInsert>;
 
@@ -70,6 +71,16 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
     from replicas r join projects p on p.id = r.project_id join hosts h on h.id = r.host_id
     where r.generation < p.generation and h.revoked_at is null
     order by p.name, h.name limit 100`);
+  const { rows: stale } = await ctx.db.execute<{
+    project: string;
+    host: string;
+    fresh_at: string | null;
+  }>(sql`
+    select p.name project, h.name host, f.fresh_at
+    from ${freshness(ctx)} f join replicas r using (project_id, host_id)
+      join projects p on p.id = f.project_id join hosts h on h.id = f.host_id
+    where f.is_stale and h.revoked_at is null and r.paused_at is null and p.paused_at is null
+    order by f.fresh_at nulls first, p.name, h.name limit 100`);
   const { rows: held } = await ctx.db.execute<Status["held"][number]>(sql`
     select t.id task, p.name project, h.name host,
       (t.result -> 'held' ->> 'deletions')::int deletions,
@@ -93,6 +104,11 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
     queuedTasks: counts!.queued,
     runningTasks: counts!.leased,
     behind,
+    stale: stale.map(({ project, host, fresh_at }) => ({
+      project,
+      host,
+      freshAt: fresh_at === null ? null : new Date(fresh_at).toISOString(),
+    })),
     held,
   };
 }

@@ -1,0 +1,65 @@
+import { statfs } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+import type { HostFacts } from "../protocol/fleet.ts";
+import type { Config } from "./config.ts";
+
+const lookEveryMilliseconds = 60_000;
+/** Looks after which rsync is asked again: it may have been upgraded. */
+const looksAtRsync = 60;
+const patienceMilliseconds = 3000;
+/** Looks at mounts that hang hold a thread each, of four. */
+const mostHanging = 2;
+
+/** What `rsync --version` says; null where it does not run. */
+async function rsyncVersion({ rsync }: Pick<Config, "rsync">): Promise<string | null> {
+  const { stdout } = await execa(rsync, ["--version"], { reject: false, timeout: 10_000 });
+  return /version v?(\d[\w.+-]{0,40})/.exec(stdout ?? "")?.[1] ?? null;
+}
+
+async function roomOf(path: string): Promise<HostFacts["roots"][number]> {
+  const { bsize, blocks, bavail, files, ffree } = await statfs(path);
+  const [totalBytes, freeBytes] = [blocks * bsize, bavail * bsize];
+  return { path, totalBytes, freeBytes, totalInodes: files, freeInodes: ffree };
+}
+
+/** What this host says of its machine. */
+export type HostFactsWatch = {
+  /** What was looked up last; null: nothing yet. */
+  latest: () => HostFacts | null;
+  stop: () => void;
+};
+
+/**
+ * Looks up the machine's facts now and every minute, beside everything else: a mount that hangs keeps its
+ * facts away, and nothing but those. Waits for the first, for at most three seconds.
+ */
+export async function watchHostFacts({
+  rsync,
+  mirrorRoots,
+}: Pick<Config, "rsync"> & { mirrorRoots: string[] }): Promise<HostFactsWatch> {
+  let facts: HostFacts | null = null;
+  const hanging = new Set<string>();
+  const lookAt = (path: string) => {
+    if (hanging.has(path) || hanging.size >= mostHanging) return null;
+    hanging.add(path);
+    const room = roomOf(path)
+      .catch(() => null)
+      .finally(() => hanging.delete(path));
+    return Promise.race([room, sleep(patienceMilliseconds, null, { ref: false })]);
+  };
+  let version: string | null = null;
+  let looks = 0;
+  const look = async () => {
+    if (looks++ % looksAtRsync === 0) version = await rsyncVersion({ rsync });
+    const roots: HostFacts["roots"] = [];
+    for (const path of mirrorRoots) {
+      const room = await lookAt(path);
+      if (room) roots.push(room);
+    }
+    facts = { rsyncVersion: version, roots };
+  };
+  const timer = setInterval(() => void look(), lookEveryMilliseconds);
+  await look();
+  return { latest: () => facts, stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,75 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { Ctx } from "../../context.ts";
+import { projects, replicas } from "../schema.ts";
+
+/**
+ * When a project's source was last known to be what is published. With a schedule: the start of the last
+ * pull that saw it. Without one nobody looks, and it is so until a trigger says otherwise: the source has
+ * news since the first one whose pull has not succeeded.
+ */
+const publishedFreshAt = ({ now }: Pick<Ctx, "now">) => sql`case
+  when ${projects.schedule} is not null or ${projects.freshAt} is null then ${projects.freshAt}
+  else greatest(${projects.freshAt}, coalesce(
+    (select min(pull.created_at) from runs pull
+      where pull.project_id = ${projects.id} and pull.created_at > ${projects.freshAt}
+        and pull.generation is null and pull.state <> 'skipped'),
+    ${projects.pausedAt}, ${now()}))
+  end`;
+
+/** A replica's tree is the published one, and lies where it is to be. */
+const isCurrent = sql`(${replicas.generation} = ${projects.generation}
+  and ${replicas.syncedRoot} is not distinct from ${replicas.root})`;
+
+/**
+ * The last moment at which a replica was known to be what its project's source had; null: never. For
+ * queries on `replicas` and `projects`. What does not change costs FTP hosts no sync: those that carry the
+ * published generation are as fresh as it is, others as of when they last did.
+ */
+export const freshAt = (ctx: Pick<Ctx, "now">): SQL<Date | null> =>
+  sql`greatest(${replicas.freshAt},
+    case when ${isCurrent} then ${publishedFreshAt(ctx)} end)`.mapWith(replicas.freshAt);
+
+/** True where that is longer ago than the project's target. */
+export const isStale = (ctx: Pick<Ctx, "now">): SQL<boolean> =>
+  sql<boolean>`coalesce(${freshAt(ctx)} <
+    ${ctx.now()} - ${projects.freshTargetSeconds} * interval '1 second', true)`;
+
+/** A table of it, to join: `project_id, host_id, fresh_at, is_stale, target_seconds, behind`. */
+export const freshness = (ctx: Pick<Ctx, "now">): SQL => sql`(
+  select ${replicas.projectId}, ${replicas.hostId}, ${freshAt(ctx)} fresh_at,
+    ${isStale(ctx)} is_stale, ${projects.freshTargetSeconds} target_seconds,
+    greatest(0, ${projects.generation} - ${replicas.generation}) behind
+  from ${replicas} join ${projects} on ${projects.id} = ${replicas.projectId})`;
+
+/**
+ * Notes how fresh replicas are that are about to carry the published generation no longer: what is newer
+ * says nothing of them. The caller holds the project's row.
+ */
+export async function keepFreshness(
+  ctx: Pick<Ctx, "db" | "now">,
+  { projectId, hostId = null }: { projectId: string; hostId?: string | null },
+): Promise<void> {
+  await ctx.db.execute(sql`
+    update replicas set fresh_at = f.fresh_at from ${freshness(ctx)} f
+    where replicas.project_id = ${projectId} and f.project_id = ${projectId}
+      and f.host_id = replicas.host_id
+      and (${hostId}::uuid is null or replicas.host_id = ${hostId})`);
+}
+
+/**
+ * When the source was last known to be what a generation is that is not the latest any more: the start of
+ * the last pull that saw it; of a hosted project, of the run that published it. For an FTP host that is
+ * slower than the schedule.
+ */
+export const generationFreshAt = ({
+  projectId,
+  generation,
+}: {
+  projectId: string;
+  generation: number;
+}): SQL => sql`(
+  select coalesce(max(pull.started_at), min(run.created_at))
+  from runs run
+  left join tasks task on task.run_id = run.id and task.role = 'master' and task.state = 'succeeded'
+  left join attempts pull on pull.task_id = task.id and pull.attempt = task.attempt
+  where run.project_id = ${projectId} and run.generation = ${generation} and run.trigger <> 'undo')`;

@@ -1,0 +1,27 @@
+import { chmod, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { watchHostFacts } from "../../agent/host-facts.ts";
+import { temporaryDirectory } from "../helpers/directory.ts";
+
+test("a host knows its rsync and the room below its roots, and leaves out a root that is missing", async () => {
+  const root = await temporaryDirectory();
+  const watch = await watchHostFacts({ rsync: "rsync", mirrorRoots: [root, "/nonexistent"] });
+  onTestFinished(watch.stop);
+  const facts = watch.latest()!;
+  expect(facts.rsyncVersion).toMatch(/^3\.\d+\.\d+/);
+  expect(facts.roots.map(({ path }) => path)).toEqual([root]);
+  const [{ totalBytes, freeBytes }] = facts.roots as [(typeof facts.roots)[number]];
+  expect(totalBytes).toBeGreaterThanOrEqual(freeBytes);
+  expect(freeBytes).toBeGreaterThan(0);
+});
+
+test("an rsync that does not run has no version", async () => {
+  const directory = await temporaryDirectory();
+  const rsync = join(directory, "rsync");
+  await writeFile(rsync, "#!/bin/sh\nexit 1\n");
+  await chmod(rsync, 0o755);
+  const watch = await watchHostFacts({ rsync, mirrorRoots: [] });
+  onTestFinished(watch.stop);
+  expect(watch.latest()).toEqual({ rsyncVersion: null, roots: [] });
+});
