@@ -145,6 +145,10 @@ const projectFields = {
     .max(100)
     .default(10)
     .meta({ description: "Deletions above this share of the files are held for an operator" }),
+  public: z.boolean().default(false).meta({
+    description:
+      "Its state is shown to everybody, without credentials: names of hosts, freshness, size, failures",
+  }),
   freshWithinSeconds: z
     .int()
     .min(60)

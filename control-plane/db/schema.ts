@@ -158,6 +158,8 @@ export const projects = pgTable(
     retrySeconds: integer("retry_seconds").notNull().default(5),
     wallClockSeconds: integer("wall_clock_seconds").notNull(),
     stallSeconds: integer("stall_seconds").notNull(),
+    /** Shown to everybody, without credentials. */
+    public: boolean("public").notNull().default(false),
     /** As old a replica may be; null: derived from the schedule. */
     freshWithinSeconds: integer("fresh_within_seconds"),
     /** The same, or what was derived. */

@@ -5,6 +5,7 @@ import { hostOperations } from "./hosts.ts";
 import { keyOperations } from "./keys.ts";
 import type { Operation } from "./operation.ts";
 import { projectOperations } from "./projects.ts";
+import { publicHealthOperations } from "./public-health.ts";
 import { replicaOperations } from "./replicas.ts";
 import { runOperations } from "./runs.ts";
 import { schedulePreviewOperations } from "./schedule-preview.ts";
@@ -27,5 +28,6 @@ export const operations: Operation[] = [
   ...keyOperations,
   ...agentOperations,
   ...taskReportOperations,
+  ...publicHealthOperations,
   ...healthOperations,
 ];

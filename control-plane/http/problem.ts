@@ -25,7 +25,8 @@ export function problemAnswer(
 ): Response {
   const { code, message, fields, cause } = toAppError(error);
   const status = statusByCode[code];
-  if (status >= 500)
+  // Without a cause, "unavailable" is what was asked for: that a copy is not fresh, that nothing can be had yet.
+  if (status >= 500 && (code !== "unavailable" || cause !== undefined))
     log.error({ err: cause ?? error, method: c.req.method, path: c.req.path }, message);
   else log.debug({ code, method: c.req.method, path: c.req.path }, message);
   const problem: Problem = {

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
 import { decodeJwt } from "jose";
 import type { Result } from "../../protocol/report.ts";
 import type { StandingClaims } from "../../protocol/standing.ts";
@@ -20,7 +21,7 @@ const made = new WeakMap<TestFleet, number>();
 /** A project of its own, and its name. */
 export async function newProject(
   fleet: TestFleet,
-  input: { upstream?: string | null; schedule?: string } = {},
+  input: { upstream?: string | null; schedule?: string; public?: boolean } = {},
 ) {
   const number = (made.get(fleet) ?? 0) + 1;
   made.set(fleet, number);
@@ -42,6 +43,15 @@ export async function pull(fleet: TestFleet, result?: Partial<Result>) {
     const [task] = (await readRun(fleet, run)).tasks;
     return { name, run: String(run.id), task: String(task.id), token: lease.token };
   }
+}
+
+/** A public project that ftp1 carries, and its name. */
+export async function publicProject(fleet: TestFleet) {
+  const name = await newProject(fleet, { public: true });
+  await fleet.ctx.db.execute(
+    sql`update replicas set fresh_at = now() where project_id = (select id from projects where name = ${name})`,
+  );
+  return name;
 }
 
 const publicKey = (type: "ed25519" | "x25519") =>
@@ -151,6 +161,7 @@ export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call
     listTaskKeys: nothing,
     rotateTaskKeys: nothing,
     followTaskKeys: given({ body: { pinned: ftp1.answer.jwks.keys.map(({ kid }) => kid) } }),
+    getPublicHealth: async () => ({ path: { project: await publicProject(fleet), host: "ftp1" } }),
     getHealth: nothing,
     getReadiness: nothing,
     getTaskKeys: nothing,
