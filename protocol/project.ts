@@ -248,6 +248,8 @@ export const projectSchema = z.object({
   freshTargetSeconds: z
     .int()
     .meta({ description: "`freshWithinSeconds`, or what was derived for it" }),
+  files: z.int().meta({ description: "Entries of the tree at its last scan" }),
+  bytes: z.int().meta({ description: "Bytes of its files at its last scan" }),
   nextRunAt: z.iso.datetime().nullable(),
   createdAt: z.iso.datetime(),
   replicas: z.array(replicaSchema),

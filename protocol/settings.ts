@@ -35,6 +35,10 @@ export const settingsPatchSchema = z.strictObject({
     .boolean()
     .optional()
     .meta({ description: "May hosts that are out of contact follow the schedule by themselves?" }),
+  openMetrics: z
+    .boolean()
+    .optional()
+    .meta({ description: "Is `GET /metrics` answered without credentials?" }),
 });
 
 export const settingsSchema = z.object({
@@ -44,6 +48,7 @@ export const settingsSchema = z.object({
   keepLogsDays: z.int().nullable(),
   keepAuditDays: z.int().nullable(),
   standingOrders: z.boolean(),
+  openMetrics: z.boolean(),
   paused: z
     .object({ at: z.iso.datetime(), reason: z.string() })
     .nullable()

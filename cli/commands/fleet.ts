@@ -98,7 +98,7 @@ export function addFleet(program: Command): void {
 
 type SettingsOptions = Partial<
   Record<"upstreamParallel" | "keepRuns" | "keepLogs" | "keepAudit", number | null>
-> & { upstreamParallelOf?: string[]; standingOrders?: "on" | "off" };
+> & { upstreamParallelOf?: string[]; standingOrders?: "on" | "off"; openMetrics?: "on" | "off" };
 
 const days = (value: number | null) => (value === null ? "for ever" : `${value} days`);
 
@@ -111,6 +111,7 @@ const settingsText = (settings: Settings) =>
       limit,
     ]),
     ["standing orders", settings.standingOrders ? "on" : "off"],
+    ["open metrics", settings.openMetrics ? "on" : "off"],
     ["keep runs", days(settings.keepRunsDays)],
     ["keep logs", days(settings.keepLogsDays)],
     ["keep audit events", days(settings.keepAuditDays)],
@@ -143,17 +144,24 @@ function addSettings(program: Command): void {
         "may hosts that are out of contact follow the schedule by themselves?",
       ).choices(["on", "off"]),
     )
+    .addOption(
+      new Option("--open-metrics <switch>", "show metrics without credentials?").choices([
+        "on",
+        "off",
+      ]),
+    )
     .action(
       action<SettingsOptions>(async ({ client, print }, { options }) => {
         const { upstreamParallel, upstreamParallelOf, keepRuns, keepLogs, keepAudit } = options;
-        const { standingOrders } = options;
+        const { standingOrders, openMetrics } = options;
         const change = {
           upstreamParallel,
           upstreamParallelOf: upstreamParallelOf && limitsOf(upstreamParallelOf),
           keepRunsDays: keepRuns,
           keepLogsDays: keepLogs,
           keepAuditDays: keepAudit,
-          standingOrders: standingOrders === undefined ? undefined : standingOrders === "on",
+          standingOrders: standingOrders && standingOrders === "on",
+          openMetrics: openMetrics && openMetrics === "on",
         };
         const changes = Object.values(change).some((value) => value !== undefined);
         print(await (changes ? client.patchSettings(change) : client.getSettings()), settingsText);

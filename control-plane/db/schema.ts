@@ -40,6 +40,8 @@ export const fleet = pgTable(
     /** Set: nothing is scheduled and nothing is leased. */
     pausedAt: time("paused_at"),
     pauseReason: text("pause_reason").notNull().default(""),
+    /** Metrics are shown to everybody, without credentials. */
+    openMetrics: boolean("open_metrics").notNull().default(false),
     /** Hosts that are out of contact may follow the schedule by themselves. */
     standingOrders: boolean("standing_orders").notNull().default(true),
     /** Pulls at a time from one upstream host. */
@@ -171,6 +173,8 @@ export const projects = pgTable(
     generation: bigint("generation", { mode: "number" }).notNull().default(0),
     /** Entries of the master's tree, as its last scan counted them. */
     files: bigint("files", { mode: "number" }).notNull().default(0),
+    /** The bytes of its files, counted with them. */
+    bytes: bigint("bytes", { mode: "number" }).notNull().default(0),
     /** When the source was last seen to be what is published: the start of the pull that saw it. */
     freshAt: time("fresh_at"),
     /** A pull that failed has changed the master's tree: the next success publishes it. */
@@ -384,6 +388,47 @@ export const standingReports = pgTable(
     attempt: integer("attempt").notNull(),
   },
   (table) => [primaryKey({ columns: [table.projectId, table.hostId, table.scheduledFor] })],
+);
+
+/** Runs that have ended, by how, also of those that are removed since. */
+export const runTotals = pgTable(
+  "run_totals",
+  {
+    projectId: uuid("project_id")
+      .notNull()
+      .references(() => projects.id, { onDelete: "cascade" }),
+    state: text("state").$type<RunState>().notNull(),
+    runs: bigint("runs", { mode: "number" }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.projectId, table.state] })],
+);
+
+/** Attempts that have ended, by outcome or "lost". Rows outlive their project: a host's sums go on. */
+export const attemptTotals = pgTable(
+  "attempt_totals",
+  {
+    projectId: uuid("project_id").notNull(),
+    hostId: uuid("host_id")
+      .notNull()
+      .references(() => hosts.id),
+    outcome: text("outcome").notNull(),
+    attempts: bigint("attempts", { mode: "number" }).notNull(),
+    seconds: doublePrecision("seconds").notNull(),
+    receivedBytes: bigint("received_bytes", { mode: "number" }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.projectId, table.hostId, table.outcome] })],
+);
+
+/** How long tasks waited for their hosts: so many up to a bound, and above the one before. */
+export const waitTotals = pgTable(
+  "wait_totals",
+  {
+    projectId: uuid("project_id").notNull(),
+    bound: doublePrecision("bound").notNull(),
+    tasks: bigint("tasks", { mode: "number" }).notNull(),
+    seconds: doublePrecision("seconds").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.projectId, table.bound] })],
 );
 
 /** Every change that an operator made, without secrets. */

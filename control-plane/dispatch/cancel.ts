@@ -2,6 +2,7 @@ import { and, eq, inArray, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject } from "../db/queries/projects.ts";
+import { countRun } from "../db/queries/totals.ts";
 import { projects, runs, tasks } from "../db/schema.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { startQueuedRun } from "./start-run.ts";
@@ -56,6 +57,7 @@ export async function cancelRun(ctx: Ctx, { id }: { id: string }): Promise<void>
       .update(runs)
       .set({ state: "cancelled", reason, finishedAt: sql`${ctx.now()}` })
       .where(and(eq(runs.id, id), eq(runs.state, "queued")));
+    await countRun(ctx, { projectId: project.id, state: "cancelled" });
     return;
   }
   await cancelTasks(ctx, { where: eq(tasks.runId, id) });

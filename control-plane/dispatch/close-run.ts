@@ -1,5 +1,6 @@
 import { and, eq, inArray, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
+import { countRun } from "../db/queries/totals.ts";
 import { hosts, runs, tasks } from "../db/schema.ts";
 
 /** Closes a run whose last task is done: `succeeded` when all of them were, else with a reason. Returns it when closed. */
@@ -30,5 +31,6 @@ export async function closeRunIfDone(
     })
     .where(and(eq(runs.id, runId), inArray(runs.state, ["running", "distributing"])))
     .returning();
+  if (closed) await countRun(ctx, closed);
   return closed;
 }

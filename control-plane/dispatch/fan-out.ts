@@ -81,13 +81,13 @@ export async function addTasks(
 }
 
 /**
- * What a pull brought. `files`: entries of the tree; null where it was not scanned. `freshAt`: when the
+ * What a pull brought. `size`: of the tree; null where it was not scanned. `freshAt`: when the
  * source had that; null where it is not what the source has.
  */
 type Pulled = {
   changed: boolean;
   changeList: ChangeList | null;
-  files: number | null;
+  size: { files: number; bytes: number } | null;
   freshAt: Date | SQL | null;
 };
 
@@ -99,7 +99,7 @@ export async function distribute(
   ctx: Ctx,
   { project, run, pulled }: { project: ProjectRow; run: RunRow; pulled: Pulled },
 ): Promise<RunRow> {
-  const { changeList, files, freshAt } = pulled;
+  const { changeList, size, freshAt } = pulled;
   const news =
     pulled.changed || changeList !== null || project.unpublished || project.generation === 0;
   const generation = project.generation + (news ? 1 : 0);
@@ -107,7 +107,7 @@ export async function distribute(
   const fresh = freshAt !== null && { freshAt: freshAt as Date };
   await ctx.db
     .update(projects)
-    .set({ generation, unpublished: false, ...fresh, ...(files !== null && { files }) })
+    .set({ generation, unpublished: false, ...fresh, ...size })
     .where(eq(projects.id, project.id));
   if (changeList) await keepChangeList(ctx, { projectId: project.id, generation, changeList });
   await ctx.db

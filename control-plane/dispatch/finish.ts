@@ -5,6 +5,7 @@ import { type AttemptState, eventByOutcome } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
 import { masterIds } from "../db/queries/hosts.ts";
 import { lockProject } from "../db/queries/projects.ts";
+import { countAttempt, countWait } from "../db/queries/totals.ts";
 import { attempts, hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { reportDrift } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
@@ -66,6 +67,8 @@ async function finishTaskIfLeased(
     .update(attempts)
     .set({ state: attemptStateOf(result), result, finishedAt: sql`${now}` })
     .where(and(eq(attempts.taskId, task.id), eq(attempts.attempt, task.attempt)));
+  await countAttempt(ctx, { ...ended, result });
+  await countWait(ctx, { task: ended });
   return ended;
 }
 
@@ -79,7 +82,7 @@ async function pulledBy(ctx: Ctx, { task, run }: { task: TaskRow; run: typeof ru
   return {
     changed: changes > 0 || uncertain,
     changeList,
-    files: scanned && stats ? stats.files : null,
+    size: scanned && stats ? { files: stats.files, bytes: stats.totalBytes } : null,
     freshAt: run.trigger === "undo" ? null : attempt!.startedAt,
   };
 }

@@ -6,6 +6,7 @@ import type { HostRow } from "../auth/agent-requests.ts";
 import { signTaskToken, verifyStandingOrder } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject } from "../db/queries/projects.ts";
+import { countAttempt, countRun } from "../db/queries/totals.ts";
 import { attempts, hosts, projects, replicas, runs, standingReports, tasks } from "../db/schema.ts";
 import { follow } from "./finish.ts";
 import { notifyHost } from "./wake.ts";
@@ -46,6 +47,7 @@ async function fulfilScheduledRun(ctx: Ctx, report: Report): Promise<Kept | null
       .update(runs)
       .set({ state: "cancelled", reason, finishedAt: sql`${ctx.now()}` })
       .where(and(eq(runs.id, run.id), eq(runs.state, "queued")));
+    await countRun(ctx, { projectId, state: "cancelled" });
     return null;
   }
   if (report.state !== "succeeded") return null;
@@ -59,6 +61,7 @@ async function fulfilScheduledRun(ctx: Ctx, report: Report): Promise<Kept | null
   await ctx.db
     .insert(attempts)
     .values({ taskId, attempt, state: "succeeded", result, startedAt, finishedAt });
+  await countAttempt(ctx, report);
   await follow(ctx, { task });
   return { taskId, attempt };
 }
@@ -79,7 +82,10 @@ async function standingRunOf(ctx: Ctx, report: Report): Promise<string> {
     })
     .onConflictDoNothing()
     .returning({ id: runs.id });
-  if (made) return made.id;
+  if (made) {
+    await countRun(ctx, { projectId, state });
+    return made.id;
+  }
   const [run] = await ctx.db
     .select({ id: runs.id })
     .from(runs)
@@ -156,6 +162,7 @@ async function keepStandingRun(ctx: Ctx, report: Report): Promise<Kept> {
     })
     .returning({ taskId: tasks.id, attempt: tasks.attempt });
   await ctx.db.insert(attempts).values({ ...task!, ...ended });
+  await countAttempt(ctx, report);
   await sumUp(ctx, { runId });
   await noteFreshness(ctx, report);
   // What a master pulled is not in any change list, nor published: the next regular pull does that.

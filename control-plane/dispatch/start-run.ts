@@ -3,6 +3,7 @@ import { AppError } from "../../protocol/errors.ts";
 import type { Trigger } from "../../protocol/run.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
+import { countRun } from "../db/queries/totals.ts";
 import { fleet, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { distribute } from "./fan-out.ts";
 import { wasPulledByStandingOrder } from "./standing-work.ts";
@@ -19,7 +20,7 @@ async function beginRun(
     return distribute(ctx, {
       project,
       run,
-      pulled: { changed: true, changeList: null, files: null, freshAt: ctx.now() },
+      pulled: { changed: true, changeList: null, size: null, freshAt: ctx.now() },
     });
   const [master] = await ctx.db
     .select({ hostId: replicas.hostId })
@@ -69,6 +70,7 @@ async function insertRun(
     })
     .onConflictDoNothing()
     .returning();
+  if (run && state === "skipped") await countRun(ctx, run);
   if (run && state === "running") return beginRun(ctx, { project, run });
   return run;
 }

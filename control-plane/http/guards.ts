@@ -8,6 +8,7 @@ import { type Actor, checkScope } from "../auth/actor.ts";
 import { authenticateOperator } from "../auth/operator-tokens.ts";
 import { verifyTaskToken } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
+import { readSettings } from "../db/queries/settings.ts";
 import type { Declaration } from "./operation.ts";
 
 type Variables = { actor: Actor; host: HostRow; attempt: TaskTokenClaims };
@@ -42,6 +43,12 @@ function operator(ctx: Ctx, { access }: Declaration) {
   });
 }
 
+/** Lets any request pass where the fleet's settings say so, else a viewer's. */
+function metrics(ctx: Ctx, declaration: Declaration): MiddlewareHandler {
+  const viewer = operator(ctx, { ...declaration, access: "viewer" });
+  return async (c, next) => ((await readSettings(ctx)).openMetrics ? next() : viewer(c, next));
+}
+
 /** Lets a request pass that an enrolled agent signed; `host` is its row. */
 function agent(ctx: Ctx) {
   return createMiddleware<{ Variables: Variables }>(async (c, next) => {
@@ -73,6 +80,8 @@ export function guardOf(ctx: Ctx, declaration: Declaration): MiddlewareHandler {
   switch (declaration.access) {
     case "public":
       return (_, next) => next();
+    case "metrics":
+      return metrics(ctx, declaration);
     case "agent":
       return agent(ctx);
     case "task":

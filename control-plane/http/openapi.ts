@@ -66,6 +66,7 @@ function parametersOf({ declaration, kind }: Operation) {
 
 const credentialOf: Record<Declaration["access"], string | null> = {
   public: null,
+  metrics: "operatorToken",
   viewer: "operatorToken",
   operator: "operatorToken",
   admin: "operatorToken",
@@ -195,9 +196,11 @@ function answerOf({ answer, status = 200, versioned, ranged }: Declaration) {
 const scopeText = (access: Declaration["access"]) =>
   access === "trigger"
     ? "Scope: operator, or trigger:PROJECT for this project"
-    : credentialOf[access] === "operatorToken"
-      ? `Scope: ${access}`
-      : undefined;
+    : access === "metrics"
+      ? "Scope: viewer, or none where the setting openMetrics says so"
+      : credentialOf[access] === "operatorToken"
+        ? `Scope: ${access}`
+        : undefined;
 
 function operationObject(operation: Operation) {
   const { declaration } = operation;

@@ -5,8 +5,11 @@ import type { OperatorScope } from "../../protocol/token.ts";
 import type { Actor } from "../auth/actor.ts";
 import type { Ctx } from "../context.ts";
 
-/** Who may call: anyone, an operator token of a scope (`trigger`: also one for the project in the path), an agent, a task token. */
-type Access = "public" | OperatorScope | "trigger" | "agent" | "task";
+/**
+ * Who may call: anyone, an operator token of a scope (`trigger`: also one for the project in the path), an
+ * agent, a task token; `metrics`: a viewer, or anyone where the fleet's settings say so.
+ */
+type Access = "public" | "metrics" | OperatorScope | "trigger" | "agent" | "task";
 
 /** All there is to say of one operation: the router, the guards and the OpenAPI document follow it. */
 export type Declaration<

@@ -3,6 +3,7 @@ import { fleetOperations } from "./fleet.ts";
 import { healthOperations } from "./health.ts";
 import { hostOperations } from "./hosts.ts";
 import { keyOperations } from "./keys.ts";
+import { metricsOperations } from "./metrics.ts";
 import type { Operation } from "./operation.ts";
 import { projectOperations } from "./projects.ts";
 import { publicHealthOperations } from "./public-health.ts";
@@ -28,6 +29,7 @@ export const operations: Operation[] = [
   ...keyOperations,
   ...agentOperations,
   ...taskReportOperations,
+  ...metricsOperations,
   ...publicHealthOperations,
   ...healthOperations,
 ];

@@ -161,6 +161,7 @@ export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call
     listTaskKeys: nothing,
     rotateTaskKeys: nothing,
     followTaskKeys: given({ body: { pinned: ftp1.answer.jwks.keys.map(({ kid }) => kid) } }),
+    getMetrics: nothing,
     getPublicHealth: async () => ({ path: { project: await publicProject(fleet), host: "ftp1" } }),
     getHealth: nothing,
     getReadiness: nothing,

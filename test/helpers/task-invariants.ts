@@ -35,7 +35,23 @@ const invariants = `
     from tasks t where attempt <> (select count(*) from attempts a where a.task_id = t.id)
   union all select 'more attempts than allowed', id::text from tasks where attempt > max_attempts
   union all select 'a host carries a generation that is not published', r.host_id::text
-    from replicas r join projects p on p.id = r.project_id where r.generation > p.generation`;
+    from replicas r join projects p on p.id = r.project_id where r.generation > p.generation
+  union all select 'ended runs are not what was counted', project_id::text || ' ' || state
+    from (select project_id, state, count(*) n from runs
+      where state not in ('queued', 'running', 'distributing') group by 1, 2) r
+    full join run_totals t using (project_id, state) where r.n is distinct from t.runs
+  union all select 'ended attempts are not what was counted', project_id::text || ' ' || host_id
+    from (select t.project_id, t.host_id, count(*) n from attempts a join tasks t on t.id = a.task_id
+      where a.state <> 'running' group by 1, 2) a
+    full join (select project_id, host_id, sum(attempts) n from attempt_totals c
+      where exists (select from projects p where p.id = c.project_id) group by 1, 2) t
+      using (project_id, host_id) where a.n is distinct from t.n
+  union all select 'waits are not what was counted', project_id::text
+    from (select t.project_id, count(*) n from tasks t join attempts a on a.task_id = t.id
+      where a.attempt = 1 and a.state <> 'running' group by 1) a
+    full join (select project_id, sum(tasks) n from wait_totals c
+      where exists (select from projects p where p.id = c.project_id) group by 1) t
+      using (project_id) where a.n is distinct from t.n`;
 
 /** What is wrong with the database's tasks and runs now, and with each change that they have had. */
 export async function findBroken(sql: Sql): Promise<string[]> {

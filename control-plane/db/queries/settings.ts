@@ -4,6 +4,7 @@ import type { RunState } from "../../../protocol/states.ts";
 import type { Ctx } from "../../context.ts";
 import { fleet } from "../schema.ts";
 import { freshness } from "./freshness.ts";
+import { heldDeletions } from "./held.ts";
 
 type Values = Partial<typeof fleet.$inferInsert>;
 
@@ -18,6 +19,7 @@ export async function readSettings({ db }: Pick<Ctx, "db">): Promise<Settings> {
     keepLogsDays: settings.keepLogsDays,
     keepAuditDays: settings.keepAuditDays,
     standingOrders: settings.standingOrders,
+    openMetrics: settings.openMetrics,
     paused: pausedAt && { at: pausedAt.toISOString(), reason: pauseReason },
   };
 }
@@ -33,7 +35,7 @@ export async function updateSettings(
 }
 
 /** Hosts whose agent polled within this many seconds are in contact. */
-const contactSeconds = 90;
+export const contactSeconds = 90;
 
 /** What an operator wants to know first; times by the database's clock. */
 export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> {
@@ -82,15 +84,9 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
     where f.is_stale and h.revoked_at is null and r.paused_at is null and p.paused_at is null
     order by f.fresh_at nulls first, p.name, h.name limit 100`);
   const { rows: held } = await ctx.db.execute<Status["held"][number]>(sql`
-    select t.id task, p.name project, h.name host,
-      (t.result -> 'held' ->> 'deletions')::int deletions,
-      (t.result -> 'held' ->> 'entries')::int entries
-    from tasks t join projects p on p.id = t.project_id join hosts h on h.id = t.host_id
-    where t.state = 'failed' and t.dismissed_at is null and t.result ->> 'outcome' = 'held'
-      and t.result -> 'held' <> 'null'
-      and not exists (
-        select from tasks newer where newer.project_id = t.project_id
-          and newer.host_id = t.host_id and newer.queued_at > t.queued_at)
+    select d.task, p.name project, h.name host, d.deletions, d.entries
+    from ${heldDeletions} d
+    join projects p on p.id = d.project_id join hosts h on h.id = d.host_id
     order by p.name, h.name limit 100`);
   return {
     paused,
