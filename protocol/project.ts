@@ -147,7 +147,7 @@ const projectFields = {
     .meta({ description: "Deletions above this share of the files are held for an operator" }),
   public: z.boolean().default(false).meta({
     description:
-      "Its state is shown to everybody, without credentials: names of hosts, freshness, size, failures",
+      "Its state is shown to everybody, without credentials: names of hosts, upstream, freshness, size, failures",
   }),
   freshWithinSeconds: z
     .int()

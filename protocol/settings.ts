@@ -2,6 +2,7 @@ import { z } from "zod";
 import { instant } from "./instant.ts";
 import { networkHost } from "./names.ts";
 import { pageQuery } from "./paging.ts";
+import { siteSchema } from "./site.ts";
 import { runStates } from "./states.ts";
 
 const keepDays = (what: string) =>
@@ -39,6 +40,10 @@ export const settingsPatchSchema = z.strictObject({
     .boolean()
     .optional()
     .meta({ description: "Is `GET /metrics` answered without credentials?" }),
+  site: siteSchema
+    .nullable()
+    .optional()
+    .meta({ description: "Who runs the mirror, for mirrorz.json and the feed; null: not said" }),
 });
 
 export const settingsSchema = z.object({
@@ -49,6 +54,7 @@ export const settingsSchema = z.object({
   keepAuditDays: z.int().nullable(),
   standingOrders: z.boolean(),
   openMetrics: z.boolean(),
+  site: siteSchema.nullable(),
   paused: z
     .object({ at: z.iso.datetime(), reason: z.string() })
     .nullable()

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, Option } from "commander";
+import { AppError } from "../../protocol/errors.ts";
 import type { Settings, Status } from "../../protocol/settings.ts";
 import { action, type CliCtx } from "../context.ts";
 import { ago, listing, table, time } from "../format.ts";
@@ -54,6 +55,21 @@ function limitsOf(words: string[]): Record<string, number | null> {
   );
 }
 
+/** "abbr=EX" said of a site; its fields without a value go. The server checks what comes out. */
+function siteOf(words: string[], before: Settings["site"]): Settings["site"] {
+  const said = words.map((word): [string, string | boolean | undefined] => {
+    const at = word.indexOf("=");
+    const value = word.slice(at + 1);
+    if (at < 1) throw new AppError("invalid-input", `--site "${word}" must be field=value`);
+    const field = word.slice(0, at);
+    return [field, value === "" ? undefined : field === "disable" ? value === "true" : value];
+  });
+  const kept = Object.entries({ ...before, ...Object.fromEntries(said) }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return kept.length === 0 ? null : (Object.fromEntries(kept) as Settings["site"]);
+}
+
 async function watch({ client, print }: Pick<CliCtx, "client" | "print">): Promise<never> {
   for (;;) {
     await sleep(watchSeconds * 1000);
@@ -98,7 +114,12 @@ export function addFleet(program: Command): void {
 
 type SettingsOptions = Partial<
   Record<"upstreamParallel" | "keepRuns" | "keepLogs" | "keepAudit", number | null>
-> & { upstreamParallelOf?: string[]; standingOrders?: "on" | "off"; openMetrics?: "on" | "off" };
+> & {
+  upstreamParallelOf?: string[];
+  standingOrders?: "on" | "off";
+  openMetrics?: "on" | "off";
+  site?: string[];
+};
 
 const days = (value: number | null) => (value === null ? "for ever" : `${value} days`);
 
@@ -112,6 +133,11 @@ const settingsText = (settings: Settings) =>
     ]),
     ["standing orders", settings.standingOrders ? "on" : "off"],
     ["open metrics", settings.openMetrics ? "on" : "off"],
+    ["site", settings.site ? "" : "not said"],
+    ...Object.entries(settings.site ?? {}).map(([field, value]): [string, string] => [
+      `  ${field}`,
+      String(value),
+    ]),
     ["keep runs", days(settings.keepRunsDays)],
     ["keep logs", days(settings.keepLogsDays)],
     ["keep audit events", days(settings.keepAuditDays)],
@@ -144,6 +170,11 @@ function addSettings(program: Command): void {
         "may hosts that are out of contact follow the schedule by themselves?",
       ).choices(["on", "off"]),
     )
+    .option(
+      "--site <field=value>",
+      "who runs the mirror, for mirrorz.json: url, abbr, name …; without a value the field goes; may be repeated",
+      collect,
+    )
     .addOption(
       new Option("--open-metrics <switch>", "show metrics without credentials?").choices([
         "on",
@@ -161,6 +192,7 @@ function addSettings(program: Command): void {
           keepLogsDays: keepLogs,
           keepAuditDays: keepAudit,
           standingOrders: standingOrders && standingOrders === "on",
+          site: options.site && siteOf(options.site, (await client.getSettings()).site),
           openMetrics: openMetrics && openMetrics === "on",
         };
         const changes = Object.values(change).some((value) => value !== undefined);

@@ -22,6 +22,7 @@ import type { Progress, Result } from "../../protocol/report.ts";
 import type { RsyncOptions } from "../../protocol/rsync.ts";
 import type { Trigger } from "../../protocol/run.ts";
 import type { TimeWindow } from "../../protocol/schedule.ts";
+import type { Site } from "../../protocol/site.ts";
 import type { AttemptState, RunState, TaskState } from "../../protocol/states.ts";
 import type { TokenScope } from "../../protocol/token.ts";
 
@@ -40,6 +41,8 @@ export const fleet = pgTable(
     /** Set: nothing is scheduled and nothing is leased. */
     pausedAt: time("paused_at"),
     pauseReason: text("pause_reason").notNull().default(""),
+    /** Who runs the mirror, for what is public. */
+    site: jsonb("site").$type<Site>(),
     /** Metrics are shown to everybody, without credentials. */
     openMetrics: boolean("open_metrics").notNull().default(false),
     /** Hosts that are out of contact may follow the schedule by themselves. */

@@ -35,10 +35,10 @@ export function createApp(ctx: Ctx): Hono {
   return app;
 }
 
-/** Answers may hold tokens and are data, never pages: no cache keeps them, no browser shows what is in them. */
+/** Answers may hold tokens and are data, never pages: no cache keeps them, unless they say so; no browser shows what is in them. */
 const forNobodyElse: MiddlewareHandler = async (c, next) => {
   await next();
-  c.header("cache-control", "no-store");
+  if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
   c.header("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
 };
 

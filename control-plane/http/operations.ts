@@ -7,6 +7,7 @@ import { metricsOperations } from "./metrics.ts";
 import type { Operation } from "./operation.ts";
 import { projectOperations } from "./projects.ts";
 import { publicHealthOperations } from "./public-health.ts";
+import { publicStatusOperations } from "./public-status.ts";
 import { replicaOperations } from "./replicas.ts";
 import { runOperations } from "./runs.ts";
 import { schedulePreviewOperations } from "./schedule-preview.ts";
@@ -30,6 +31,7 @@ export const operations: Operation[] = [
   ...agentOperations,
   ...taskReportOperations,
   ...metricsOperations,
+  ...publicStatusOperations,
   ...publicHealthOperations,
   ...healthOperations,
 ];

@@ -162,6 +162,16 @@ export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call
     rotateTaskKeys: nothing,
     followTaskKeys: given({ body: { pinned: ftp1.answer.jwks.keys.map(({ kid }) => kid) } }),
     getMetrics: nothing,
+    getPublicStatus: nothing,
+    getTunasyncJson: nothing,
+    getTunasyncJobs: nothing,
+    getMirrorz: async () => {
+      await operate("PATCH", "/v1/settings", {
+        site: { url: "https://mirrors.example.org", abbr: "EX" },
+      });
+      return {};
+    },
+    getFeed: nothing,
     getPublicHealth: async () => ({ path: { project: await publicProject(fleet), host: "ftp1" } }),
     getHealth: nothing,
     getReadiness: nothing,

@@ -20,8 +20,17 @@ export async function readSettings({ db }: Pick<Ctx, "db">): Promise<Settings> {
     keepAuditDays: settings.keepAuditDays,
     standingOrders: settings.standingOrders,
     openMetrics: settings.openMetrics,
+    site: settings.site,
     paused: pausedAt && { at: pausedAt.toISOString(), reason: pauseReason },
   };
+}
+
+/** The fleet's identity, and since when there is one. */
+export async function readIdentity({
+  db,
+}: Pick<Ctx, "db">): Promise<{ identity: string; begun: Date }> {
+  const [row] = await db.select({ identity: fleet.identity, begun: fleet.createdAt }).from(fleet);
+  return row!;
 }
 
 /** Changes settings; the row is locked until the transaction ends. */

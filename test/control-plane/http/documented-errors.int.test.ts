@@ -258,6 +258,7 @@ function own(world: World): Record<string, [ErrorCode, () => Promise<Call>][]> {
         },
       ],
     ],
+    getMirrorz: [["not-found", given({})]],
     finishTask: [
       ["not-found", () => removed({ body: result })],
       ["stale-attempt", () => superseded({ body: result })],
