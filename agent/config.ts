@@ -29,6 +29,8 @@ export const settings = {
   quarantines:
     'directories, one for each mirror root in its order, separated by ":", where deleted files wait; outside of all mirror roots, on the same file system (default: deleted files are gone)',
   "quarantine-days": "days that they wait there (default 7)",
+  "metrics-file":
+    'file that is written for node_exporter\'s textfile collector, ending with ".prom" (default none)',
   "root-marker":
     "file that must be in each mirror root: it tells a mounted disk from its empty mount point (default none)",
 } as const;
@@ -93,6 +95,13 @@ const valuesSchema = z.object({
   "daemon-address": z.union([z.ipv4(), z.ipv6()]).optional(),
   "min-free-percent": z.preprocess(wholeNumber, between(0, 99)).default(1),
   "root-marker": relativePath.optional(),
+  "metrics-file": z
+    .string()
+    .regex(
+      /^\/[^\p{Cc}]+\.prom$/u,
+      'must be an absolute path that ends with ".prom": for example "/var/lib/prometheus/node-exporter/mirrorfleet.prom"',
+    )
+    .optional(),
   quarantines: directories({ example: "/srv/mirror-quarantine" }).optional(),
   "quarantine-days": z.preprocess(wholeNumber, between(1, 3650)).default(7),
   nice: z.preprocess(wholeNumber, between(0, 19)).optional(),
@@ -120,6 +129,8 @@ export type Config = {
   parallel: number;
   minFreePercent: number;
   rootMarker: string | null;
+  /** For node_exporter; null: none. */
+  metricsFile: string | null;
   /** Where deleted files wait, for each mirror root; null: they are gone. */
   quarantines: string[] | null;
   quarantineDays: number;
@@ -215,6 +226,7 @@ export function readConfig({
     parallel: values.parallel,
     minFreePercent: values["min-free-percent"],
     rootMarker: values["root-marker"] ?? null,
+    metricsFile: values["metrics-file"] ?? null,
     quarantines: values.quarantines ?? null,
     quarantineDays: values["quarantine-days"],
     standingAfterSeconds:

@@ -2,6 +2,7 @@ import type { Config } from "./config.ts";
 import type { Contact } from "./contact.ts";
 import type { HostFactsWatch } from "./host-facts.ts";
 import type { Identity } from "./identity.ts";
+import type { Metrics } from "./metrics-file.ts";
 import type { Clock } from "./request.ts";
 import type { StandingSet } from "./standing/orders.ts";
 import type { SeenOrders } from "./verify-order.ts";
@@ -36,6 +37,7 @@ export type AgentCtx = {
   clock: Clock;
   contact: Contact;
   facts: HostFactsWatch;
+  metrics: Metrics;
   seen: SeenOrders;
   work: Work;
   /** null: switched off. */

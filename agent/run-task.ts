@@ -144,6 +144,7 @@ export async function runTask(
   }
   entry.write(`${result.outcome}${result.message ? `: ${result.message}` : ""}`);
   await entry.finish(result);
+  if (project !== "") await ctx.metrics.note({ project, ...result });
   ctx.log(
     `task ${entry.ticket.taskId}: ${result.outcome}${result.message ? `: ${result.message}` : ""}`,
   );

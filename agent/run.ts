@@ -10,6 +10,7 @@ import { admitRemembered, type RunningDaemon } from "./daemon-users.ts";
 import { holdName, resolveMirrorRoots, resolveQuarantines } from "./destination.ts";
 import { watchHostFacts } from "./host-facts.ts";
 import { readIdentity } from "./identity.ts";
+import { keepMetricsFile, openMetrics } from "./metrics-file.ts";
 import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
 import { removeExpired } from "./quarantine.ts";
 import { startDaemon } from "./rsync/daemon.ts";
@@ -135,6 +136,7 @@ export async function runAgent({
     clock,
     contact: await openContact({ stateDir: config.stateDir, clock, bootId, log }),
     facts: await watchHostFacts({ rsync: config.rsync, mirrorRoots }),
+    metrics: await openMetrics(config),
     seen: await openSeenOrders({ stateDir: config.stateDir }),
     work: { running: new Set(), ends: new Map(), projects: new Set() },
     standing: await openStanding(config),
@@ -144,6 +146,7 @@ export async function runAgent({
   const left = await leftSpoolEntries({ stateDir: config.stateDir, log });
   const daemon = await startMastersDaemon(ctx);
   const stopCleaning = cleanQuarantines(ctx);
+  const stopMetrics = keepMetricsFile(ctx);
   const ended = new AbortController();
   try {
     log(`host ${identity.host} (${identity.roles.join(", ")}) polls ${ctx.controlPlane}`);
@@ -155,6 +158,7 @@ export async function runAgent({
   } finally {
     stopCleaning();
     ctx.facts.stop();
+    stopMetrics();
     // Where polling ended with an error, as after a revocation, what runs ends too.
     ended.abort();
     for (const end of ctx.work.ends.values()) end.abort("lost");

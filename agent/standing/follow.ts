@@ -39,6 +39,7 @@ async function runStanding(
   entry.write(said);
   await entry.finish(result);
   await entry.close();
+  await ctx.metrics.note({ project, ...result });
   ctx.log(`project ${project}, by its standing order: ${said}`);
 }
 

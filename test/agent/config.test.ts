@@ -35,6 +35,7 @@ test.each([
   ["MIRRORFLEET_DAEMON_PORT", "http", "whole number"],
   ["MIRRORFLEET_OPTIONS", "delete rsh", "delete"],
   ["MIRRORFLEET_SOURCES", "rsync://-e/", "names no valid host"],
+  ["MIRRORFLEET_METRICS_FILE", "/srv/metrics.txt", 'ends with ".prom"'],
   ["MIRRORFLEET_PARALLEL", "0", "whole number from 1 to 64"],
   ["MIRRORFLEET_PARALLEL", "two", "whole number from 1 to 64"],
   ["MIRRORFLEET_NICE", "20", "whole number from 0 to 19"],

@@ -6,6 +6,7 @@ import { readConfig } from "../../agent/config.ts";
 import { openContact } from "../../agent/contact.ts";
 import type { AgentCtx } from "../../agent/context.ts";
 import type { Identity } from "../../agent/identity.ts";
+import { openMetrics } from "../../agent/metrics-file.ts";
 import { openSeenOrders } from "../../agent/verify-order.ts";
 import { seal } from "../../control-plane/auth/task-tokens.ts";
 import { tokenTypes } from "../../protocol/order.ts";
@@ -72,6 +73,7 @@ export async function makeAgentCtx(settings: Record<string, string> = {}) {
     controlPlane: "http://127.0.0.1:1",
     clock,
     facts: { latest: () => null, stop: () => {} },
+    metrics: await openMetrics(config),
     contact: await openContact({ stateDir, clock, bootId: "boot", log: () => {} }),
     seen: await openSeenOrders({ stateDir }),
     work: { running: new Set(), ends: new Map(), projects: new Set() },
