@@ -100,7 +100,11 @@ async function standingRunOf(ctx: Ctx, report: Report): Promise<string> {
 }
 
 /** What a run's tasks together came to. */
-async function sumUp(ctx: Ctx, { runId }: { runId: string }): Promise<void> {
+async function sumUp(
+  ctx: Ctx,
+  { runId, projectId }: { runId: string; projectId: string },
+): Promise<void> {
+  const [before] = await ctx.db.select({ state: runs.state }).from(runs).where(eq(runs.id, runId));
   const rows = await ctx.db
     .select({ task: tasks, host: hosts.name })
     .from(tasks)
@@ -108,10 +112,12 @@ async function sumUp(ctx: Ctx, { runId }: { runId: string }): Promise<void> {
     .where(eq(tasks.runId, runId));
   const failed = rows.filter(({ task }) => task.state !== "succeeded").map(({ host }) => host);
   const times = (pick: "startedAt" | "finishedAt") => rows.map(({ task }) => Number(task[pick]));
+  const state = failed.length > 0 ? "failed" : "succeeded";
+  if (before!.state !== state) await countRun(ctx, { projectId, state });
   await ctx.db
     .update(runs)
     .set({
-      state: failed.length > 0 ? "failed" : "succeeded",
+      state,
       reason: failed.length > 0 ? `failed on ${failed.join(", ")}` : null,
       startedAt: new Date(Math.min(...times("startedAt"))),
       finishedAt: new Date(Math.max(...times("finishedAt"))),
@@ -163,7 +169,7 @@ async function keepStandingRun(ctx: Ctx, report: Report): Promise<Kept> {
     .returning({ taskId: tasks.id, attempt: tasks.attempt });
   await ctx.db.insert(attempts).values({ ...task!, ...ended });
   await countAttempt(ctx, report);
-  await sumUp(ctx, { runId });
+  await sumUp(ctx, { runId, projectId });
   await noteFreshness(ctx, report);
   // What a master pulled is not in any change list, nor published: the next regular pull does that.
   if (role === "master" && (state === "failed" || result.changes > 0))

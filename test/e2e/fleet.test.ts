@@ -77,6 +77,16 @@ test("two control planes on one database: the agents poll one, the operator talk
   expect(
     (await compareTrees({ expected: tree, actual: join(ftp.root, "debian") })).differences,
   ).toEqual([]);
+  const { rsyncVersion, disks, clockSkewSeconds } = await right.client.getHost("ftp1");
+  expect([rsyncVersion, disks.map(({ path }) => path)]).toEqual([
+    expect.stringMatching(/^3\./),
+    [ftp.root],
+  ]);
+  expect(Math.abs(clockSkewSeconds!)).toBeLessThan(5);
+  expect((await right.client.getProject("debian")).replicas.map(({ stale }) => stale)).toEqual([
+    false,
+    false,
+  ]);
   // One dies in mid-poll: the other carries on with what both knew.
   await killHard(left.program);
   expect((await right.client.getRun(run.id)).state).toBe("succeeded");

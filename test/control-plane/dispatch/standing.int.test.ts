@@ -230,3 +230,39 @@ test("another host's order, a time that it does not name, and one that was not s
   });
   expect(await standingRuns()).toEqual([]);
 });
+
+test("what hosts did by themselves makes them fresh, and with the master what is published where nothing was new", async () => {
+  const { masters, hosts } = await begin();
+  const { master, ftp1 } = fleet.current;
+  const [first, second, third, fourth] = masters.claims.occurrences;
+  const fresh = async () =>
+    (await projectOf()).replicas.map(({ freshAt }: any) => Date.parse(freshAt) / 1000);
+  const byMaster = (at: number, result: object) =>
+    reportRun(master, { order: masters.order, at, result });
+  await byMaster(first!, { changes: 0 });
+  expect(await fresh()).toEqual([first, first]);
+  await byMaster(second!, { changes: 1 });
+  expect(await fresh()).toEqual([second, first]);
+  // Its tree has news that are not published: that it has none more says nothing of what is.
+  await byMaster(third!, { changes: 0 });
+  expect(await fresh()).toEqual([third, first]);
+  await reportRun(ftp1, { order: hosts.order, at: fourth!, result: { outcome: "fatal" } });
+  expect(await fresh()).toEqual([third, first]);
+  await reportRun(ftp1, { order: hosts.order, at: third! });
+  expect(await fresh()).toEqual([third, third]);
+});
+
+test("a run that hosts did by themselves is counted, again where a later report changes its end", async () => {
+  const { masters, hosts } = await begin();
+  const { master, ftp1, app, admin } = fleet.current;
+  const at = masters.claims.occurrences[0]!;
+  await reportRun(master, { order: masters.order, at });
+  await reportRun(ftp1, { order: hosts.order, at, result: { outcome: "fatal" } });
+  const headers = { authorization: `Bearer ${admin}` };
+  const text = await (await app.request("/metrics", { headers })).text();
+  const lines = text.split("\n").filter((line) => line.startsWith("mirrorfleet_runs_total{"));
+  expect(lines).toEqual([
+    'mirrorfleet_runs_total{project="debian",state="failed"} 1',
+    'mirrorfleet_runs_total{project="debian",state="succeeded"} 2',
+  ]);
+});

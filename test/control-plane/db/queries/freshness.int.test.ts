@@ -132,6 +132,19 @@ test("a replica that is synced anew, or moves, stays as fresh as it was until th
   expect(await ages()).toEqual({ master: 120, ftp1: 120, ftp2: 120 });
 });
 
+test("a replica that is to lie elsewhere, and does not yet, is not made fresh by what is published", async () => {
+  await scheduled();
+  await pull();
+  for (const agent of [ftp1(), ftp2()]) await work(fleet.current, { agent });
+  const { operate } = fleet.current;
+  await operate("POST", "/v1/projects/debian/pause");
+  await operate("POST", "/v1/projects/debian/replicas/ftp2/move", { root: "/srv/disk2" });
+  await operate("POST", "/v1/projects/debian/resume");
+  pass(10 * minute);
+  await pull({ changes: 0 });
+  expect(await ages()).toEqual({ master: 120, ftp1: 120, ftp2: 14 * minute });
+});
+
 test("with another path nothing is known of any host", async () => {
   await scheduled();
   await pull();
