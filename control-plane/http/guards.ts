@@ -5,7 +5,7 @@ import { AppError } from "../../protocol/errors.ts";
 import type { TaskTokenClaims } from "../../protocol/order.ts";
 import { type HostRow, verifyAgentRequest } from "../auth/agent-requests.ts";
 import { type Actor, checkScope } from "../auth/actor.ts";
-import { authenticateOperator } from "../auth/operator-tokens.ts";
+import { authenticate } from "../auth/authenticate.ts";
 import { verifyTaskToken } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
 import { readSettings } from "../db/queries/settings.ts";
@@ -16,22 +16,10 @@ type Variables = { actor: Actor; host: HostRow; attempt: TaskTokenClaims };
 const bearer = (c: Context) =>
   /^Bearer (\S{1,4096})$/.exec(c.req.header("authorization") ?? "")?.[1];
 
-/** Whose credential this is: an operator token, or a token of the OpenID Connect issuer. */
-function actorOf(ctx: Ctx, { token }: { token: string | undefined }): Promise<Actor> {
-  if (token !== undefined && /^mfo_[A-Za-z0-9_-]{43}$/.test(token))
-    return authenticateOperator(ctx, { token });
-  if (token !== undefined && ctx.oidc !== null && token.split(".").length === 3)
-    return ctx.oidc.authenticate({ token });
-  throw new AppError(
-    "not-authenticated",
-    'needs an operator token: send "Authorization: Bearer mfo_…"',
-  );
-}
-
 /** Lets a request pass that carries an operator's credential of this scope or a higher one. */
 function operator(ctx: Ctx, { access }: Declaration) {
   return createMiddleware<{ Variables: Variables }>(async (c, next) => {
-    const actor = await actorOf(ctx, { token: bearer(c) });
+    const actor = await authenticate(ctx, { token: bearer(c) });
     checkScope(
       actor,
       access === "trigger"

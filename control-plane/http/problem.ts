@@ -1,19 +1,7 @@
 import type { Context } from "hono";
-import { HTTPException } from "hono/http-exception";
-import { AppError, type ErrorCode, type Problem, statusByCode } from "../../protocol/errors.ts";
+import { type ErrorCode, type Problem, statusByCode } from "../../protocol/errors.ts";
+import { toAppError } from "../app-error.ts";
 import type { Ctx } from "../context.ts";
-import { databaseTrouble } from "../db/database-errors.ts";
-
-function toAppError(error: unknown): AppError {
-  if (error instanceof AppError) return error;
-  if (error instanceof HTTPException && error.status < 500) {
-    return new AppError("malformed-body", error.message, { cause: error });
-  }
-  const trouble = databaseTrouble(error);
-  if (trouble !== null)
-    return new AppError("unavailable", `${trouble}: try again later`, { cause: error });
-  return new AppError("internal", "internal error", { cause: error });
-}
 
 const title = (code: ErrorCode) => code.replaceAll("-", " ");
 
