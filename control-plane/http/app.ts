@@ -4,6 +4,7 @@ import { secureHeaders } from "hono/secure-headers";
 import { AppError } from "../../protocol/errors.ts";
 import { maxBodyBytes } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
+import { dashboardRoutes } from "../dashboard/routes.ts";
 import { docsRoutes } from "./docs.ts";
 import { failureLimit } from "./failure-limit.ts";
 import { operations } from "./operations.ts";
@@ -32,6 +33,7 @@ export function createApp(ctx: Ctx): Hono {
   });
   register(ctx, { app, operations });
   app.route("/", docsRoutes());
+  app.route("/", dashboardRoutes(ctx, { fetch: (request) => app.fetch(request) }));
   return app;
 }
 

@@ -26,13 +26,21 @@ export function failureLimit(): MiddlewareHandler {
     const { consumedPoints, msBeforeNext } = await limiter.penalty(address);
     if (consumedPoints <= failures) return;
     const wait = Math.ceil(msBeforeNext / 1000);
+    const detail = `too many failed authentications from this address: try again in ${wait} seconds`;
+    if (c.req.path === "/sign-in") {
+      c.res = new Response(`${detail}\n`, {
+        status: 429,
+        headers: { "content-type": "text/plain; charset=utf-8", "retry-after": String(wait) },
+      });
+      return;
+    }
     c.res = new Response(
       JSON.stringify({
         type: "urn:mirrorfleet:too-many-requests",
         title: "too many requests",
         status: 429,
         code: "too-many-requests",
-        detail: `too many failed authentications from this address: try again in ${wait} seconds`,
+        detail,
       }),
       {
         status: 429,

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { createOperatorToken } from "../../../control-plane/auth/operator-tokens.ts";
+import { dashboardRoutes } from "../../../control-plane/dashboard/routes.ts";
 import type { openApiDocument } from "../../../control-plane/http/openapi.ts";
 import { operations } from "../../../control-plane/http/operations.ts";
 import { createProject, openLease, trigger, useFleet } from "../../helpers/fleet.ts";
@@ -14,14 +15,19 @@ const operators = operations.filter(({ declaration }) =>
   ["viewer", "operator", "admin", "trigger"].includes(declaration.access),
 );
 
-test("every route of the router is an operation with a declared access, and nothing else answers", () => {
+test("every route of the router is an operation with a declared access or a page, and nothing else answers", () => {
   const declared = operations.map(
     ({ declaration: { method, path } }) => `${method} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`,
   );
   const served = fleet.current.app.routes
     .filter(({ method, path }) => method !== "ALL" && !path.startsWith("/docs"))
     .map(({ method, path }) => `${method} ${path}`);
-  expect(new Set(served)).toEqual(new Set([...declared, "GET /openapi.json"]));
+  const { ctx, app } = fleet.current;
+  const pages = dashboardRoutes(ctx, { fetch: app.fetch })
+    .routes.filter(({ method }) => method !== "ALL")
+    .map(({ method, path }) => `${method} ${path}`);
+  expect(pages.filter((page) => page.includes("/v1"))).toEqual([]);
+  expect(new Set(served)).toEqual(new Set([...declared, ...pages, "GET /openapi.json"]));
   expect(new Set(operations.map(({ declaration }) => declaration.id)).size).toBe(operations.length);
 });
 

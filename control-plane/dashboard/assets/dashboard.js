@@ -1,0 +1,217 @@
+// What pages do beyond what they are without a script: they stay up to date, and are quicker to use.
+"use strict";
+
+const later = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+// --- times: "3 min ago" instead of a date, which stays as the title
+
+function ago(seconds) {
+  const far = Math.abs(seconds);
+  const [number, unit] =
+    far < 90
+      ? [far, "s"]
+      : far < 5400
+        ? [far / 60, "min"]
+        : far < 172_800
+          ? [far / 3600, "h"]
+          : [far / 86_400, "d"];
+  const text = `${Math.round(number)} ${unit}`;
+  return seconds < 0 ? `in ${text}` : `${text} ago`;
+}
+
+function tellTimes(root = document) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    time.title ||= time.textContent;
+    const text = ago((Date.now() - Date.parse(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+// --- parts: what has changed on the server replaces what is shown
+
+const waiting = new Map();
+
+/** Replaces a part. A form that somebody fills in is left alone until they have left it. */
+function replacePart(id, html) {
+  const old = document.getElementById(id);
+  if (!old) return;
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  if (focused?.closest("form, details.confirm[open]")) {
+    waiting.set(id, html);
+    return;
+  }
+  const links = focused ? [...old.querySelectorAll("a, summary")] : [];
+  const place = links.indexOf(focused);
+  old.outerHTML = html;
+  const fresh = document.getElementById(id);
+  tellTimes(fresh);
+  if (place >= 0) fresh.querySelectorAll("a, summary")[place]?.focus();
+  htmx.process(fresh);
+}
+
+addEventListener("focusout", () => {
+  setTimeout(() => {
+    for (const [id, html] of waiting) {
+      waiting.delete(id);
+      replacePart(id, html);
+    }
+  });
+});
+
+const versions = () =>
+  [...document.querySelectorAll("[data-v]")].map((each) => each.dataset.v).join("");
+const say = (text) => (document.getElementById("contact").textContent = text);
+
+let stream = null;
+let pause = 1000;
+let reloadedAt = 0;
+
+function follow() {
+  const url = document.getElementById("content").dataset.live;
+  if (!url || stream || document.hidden) return;
+  stream = new EventSource(
+    `${url}${url.includes("?") ? "&" : "?"}v=${encodeURIComponent(versions())}`,
+  );
+  stream.onopen = () => {
+    pause = 1000;
+    say("");
+  };
+  stream.addEventListener("parts", ({ data }) => {
+    for (const [id, html] of JSON.parse(data)) replacePart(id, html);
+  });
+  stream.addEventListener("end", () => {
+    stream.close();
+    stream = null;
+    delete document.getElementById("content").dataset.live;
+  });
+  stream.addEventListener("reload", () => {
+    stream.close();
+    const wait = Math.max(0, reloadedAt + 5000 - performance.now());
+    setTimeout(() => location.reload(), wait);
+  });
+  // By itself it would come again with the versions that it began with.
+  stream.onerror = async () => {
+    stream?.close();
+    stream = null;
+    if (pause > 1000) say("No contact with the control plane: what you see may be old.");
+    await later(pause);
+    pause = Math.min(pause * 2, 15_000);
+    follow();
+  };
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) return follow();
+  stream?.close();
+  stream = null;
+});
+
+// --- logs: text, never HTML
+
+function followLog() {
+  const log = document.getElementById("log");
+  if (!log) return;
+  log.scrollTop = log.scrollHeight;
+  if (!log.dataset.log) return;
+  const box = document.getElementById("follow");
+  box.parentElement.hidden = false;
+  const source = new EventSource(log.dataset.log);
+  source.addEventListener("log", ({ data }) => {
+    document.getElementById("no-log")?.remove();
+    log.append(JSON.parse(data));
+    if (box.checked) log.scrollTop = log.scrollHeight;
+  });
+  source.addEventListener("end", () => {
+    source.close();
+    box.parentElement.hidden = true;
+  });
+}
+
+// --- charts
+
+function drawCharts() {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  for (const place of document.querySelectorAll("[data-chart]")) {
+    const { label, unit, data } = JSON.parse(place.dataset.chart);
+    const grid = { stroke: colour("--line"), width: 1 };
+    const axis = { stroke: colour("--text"), grid, ticks: grid, font: "12px system-ui" };
+    const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+    const series = {
+      label,
+      stroke: colour("--accent"),
+      width: 2,
+      points: { show: data[0].length < 60 },
+    };
+    const draw = () => {
+      place.replaceChildren();
+      return new uPlot(
+        {
+          width: place.clientWidth,
+          height: 160,
+          legend: { show: false },
+          cursor: { y: false },
+          scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
+          axes: [
+            axis,
+            {
+              ...axis,
+              size: 64,
+              values: (_, all) => all.map((each) => `${short.format(each)}${unit}`),
+            },
+          ],
+          series: [{}, series],
+        },
+        data,
+        place,
+      );
+    };
+    let chart = draw();
+    new ResizeObserver(() => {
+      if (chart.width !== place.clientWidth)
+        chart.setSize({ width: place.clientWidth, height: 160 });
+    }).observe(place);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      axis.stroke = colour("--text");
+      grid.stroke = colour("--line");
+      series.stroke = colour("--accent");
+      chart.destroy();
+      chart = draw();
+    });
+  }
+}
+
+// --- the matrix: one stop of the tab key, arrows within
+
+function walkMatrix() {
+  const matrix = document.getElementById("matrix");
+  if (!matrix) return;
+  matrix.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[
+      event.key
+    ];
+    const cell = event.target.closest("td, th");
+    if (!step || !cell) return;
+    const rows = [...matrix.rows];
+    const row = rows[rows.indexOf(cell.parentElement) + step[0]];
+    row?.cells[cell.cellIndex + step[1]]?.querySelector("a")?.focus();
+    event.preventDefault();
+  });
+}
+
+// --- what is shown once can be copied
+
+document.addEventListener("click", ({ target }) => {
+  const from = target.closest("[data-copy]")?.dataset.copy;
+  if (!from) return;
+  getSelection().selectAllChildren(document.getElementById(from));
+  void navigator.clipboard?.writeText(document.getElementById(from).textContent).then(() => {
+    target.textContent = "Copied";
+  });
+});
+
+tellTimes();
+setInterval(tellTimes, 10_000);
+follow();
+followLog();
+drawCharts();
+walkMatrix();

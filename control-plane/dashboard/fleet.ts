@@ -1,0 +1,62 @@
+import type { Context, Hono } from "hono";
+import { type Matrix, readMatrix } from "../db/queries/fleet-matrix.ts";
+import { readStatus } from "../db/queries/settings.ts";
+import { attention, totals } from "./attention.ts";
+import { type Filter, filtered, filterForm, filterOf } from "./fleet-filter.ts";
+import { html } from "./html.ts";
+import { answerPage } from "./layout.ts";
+import { type Part, streamParts } from "./live.ts";
+import { legend, matrixRow, matrixTable } from "./matrix.ts";
+import { may, type SignedIn } from "./session.ts";
+import { shared } from "./shared.ts";
+import type { Site } from "./site.ts";
+import { plural } from "./words.ts";
+
+const everySeconds = 2;
+
+type Snapshot = { matrix: Matrix; status: Awaited<ReturnType<typeof readStatus>> };
+
+async function read({ ctx }: Site): Promise<Snapshot> {
+  return { matrix: await readMatrix(ctx), status: await readStatus(ctx) };
+}
+
+function partsOf({ matrix, status }: Snapshot, filter: Filter) {
+  const shown = filtered(matrix, filter);
+  const head = [attention(matrix, status), totals(matrix, status)];
+  return { shown, head, rows: shown.projects.map((project) => matrixRow(project, shown)) };
+}
+
+async function answerFleet(site: Site, c: Context<SignedIn>) {
+  const filter = filterOf(c.req.query());
+  const snapshot = await read(site);
+  const { shown, head, rows } = partsOf(snapshot, filter);
+  const { length } = snapshot.matrix.projects;
+  return answerPage(site, c, {
+    title: "Fleet",
+    section: "fleet",
+    live: `/live?${new URLSearchParams(filter).toString()}`,
+    content: html`<div class="bar top">
+        <h1>Fleet</h1>
+        ${may(c.get("actor"), "admin") && html`<a class="button" href="/new-project">Add a project</a>`}
+      </div>
+      ${head.map((each: Part) => each.html)} ${filterForm(filter)}
+      ${rows.length < length && html`<p class="faint">${rows.length} of ${plural(length, "project")}. <a href="/">All</a></p>`}
+      ${length === 0 ? html`<p class="note">There is no project yet.</p>` : html`${matrixTable(shown, rows)}${legend}`}`,
+  });
+}
+
+/** The whole fleet. */
+export function addFleetPage(app: Hono<SignedIn>, site: Site): void {
+  const latest = shared({ milliseconds: everySeconds * 1000, read: () => read(site) });
+  app.get("/", (c) => answerFleet(site, c));
+  app.get("/live", (c) => {
+    const filter = filterOf(c.req.query());
+    return streamParts(site.ctx, c, {
+      everySeconds,
+      read: async () => {
+        const { head, rows } = partsOf(await latest(), filter);
+        return { parts: [...head, ...rows] satisfies Part[] };
+      },
+    });
+  });
+}

@@ -1,0 +1,254 @@
+import type { Context, Hono } from "hono";
+import type { Host } from "../../protocol/host.ts";
+import type { Replica } from "../../protocol/project.ts";
+import type { Task } from "../../protocol/run.ts";
+import type { Actor } from "../auth/actor.ts";
+import { readHost, readHosts } from "../db/queries/hosts.ts";
+import { readReplicaPage } from "../db/queries/replicas.ts";
+import { contactSeconds } from "../db/queries/settings.ts";
+import { readTasks } from "../db/queries/tasks.ts";
+import { operationButton } from "./buttons.ts";
+import { taskChip } from "./chips.ts";
+import { html, type Html } from "./html.ts";
+import { answerPage } from "./layout.ts";
+import { type Part, part, streamParts } from "./live.ts";
+import { progressOf } from "./progress.ts";
+import { may, type SignedIn } from "./session.ts";
+import type { Site } from "./site.ts";
+import { count, secondsBetween, size, when } from "./words.ts";
+
+/** Replicas and tasks that a page shows. */
+const most = 1000;
+
+function stateOf({ state, drained, lastSeenAt }: Host): Html {
+  if (state === "revoked") return html`<span class="chip bad">✗ revoked</span>`;
+  if (state === "invited") return html`<span class="chip wait">◷ invited</span>`;
+  const away = lastSeenAt === null || secondsBetween(lastSeenAt, null) > contactSeconds;
+  return html`${away ? html`<span class="chip bad">⚠ out of contact</span>` : html`<span class="chip good">✓ in contact</span>`}${drained && html` <span class="chip wait">P drained</span>`}`;
+}
+
+const skewOf = ({ clockSkewSeconds: skew }: Host) =>
+  skew === null ? "" : `${skew > 0 ? "+" : "−"}${Math.abs(skew).toFixed(1)} s`;
+
+/** Share of a root that is taken, as a meter with its words. */
+function disk({
+  path,
+  totalBytes,
+  freeBytes,
+  totalInodes,
+  freeInodes,
+}: Host["disks"][number]): Html {
+  const taken = totalBytes > 0 ? (100 * (totalBytes - freeBytes)) / totalBytes : 0;
+  return html`<li>
+    <code>${path}</code><br /><meter
+      min="0"
+      max="100"
+      high="90"
+      value="${Math.round(taken)}"
+      aria-label="Taken"
+    ></meter>
+    <small
+      >${taken.toFixed(0)} % taken, ${size(freeBytes)} of ${size(totalBytes)}
+      free${totalInodes > 0 && html`, ${count(freeInodes)} inodes free`}</small
+    >
+  </li>`;
+}
+
+function hostRow(host: Host): Html {
+  const free = host.disks.map(({ freeBytes }) => freeBytes);
+  return html`<tr>
+    <th scope="row"><a href="/hosts/${host.name}">${host.name}</a></th>
+    <td>${host.roles.join(", ")}</td>
+    <td>${stateOf(host)}</td>
+    <td class="num">${host.runningTasks}${host.parallel !== null && ` of ${host.parallel}`}</td>
+    <td>${host.agentVersion}</td>
+    <td>${host.rsyncVersion}</td>
+    <td class="num">${free.length > 0 && size(Math.min(...free))}</td>
+    <td class="num">${skewOf(host)}</td>
+    <td>${when(host.lastSeenAt)}</td>
+  </tr>`;
+}
+
+function facts(host: Host): Html {
+  const { roots, disks } = host;
+  const silent = roots.filter((root) => !disks.some(({ path }) => path === root));
+  return html`<dl class="facts">
+    <dt>Roles</dt>
+    <dd>${host.roles.join(", ")}</dd>
+    <dt>Addresses</dt>
+    <dd>${host.addresses.join(", ")}</dd>
+    <dt>Labels</dt>
+    <dd>
+      ${Object.entries(host.labels).map(([key, value]) => html`<code>${key}=${value}</code> `)}
+    </dd>
+    <dt>Tasks at a time</dt>
+    <dd>${host.parallel ?? "as its agent is set"}</dd>
+    ${
+      host.roles.includes("master") &&
+      html`<dt>Serves at a time</dt>
+        <dd>${host.serves ?? "all"}</dd>`
+    }
+    <dt>Agent</dt>
+    <dd>${host.agentVersion}</dd>
+    <dt>rsync</dt>
+    <dd>${host.rsyncVersion}</dd>
+    <dt>Clock</dt>
+    <dd>${skewOf(host) || "not known yet"}</dd>
+    <dt>Mirror roots</dt>
+    <dd>
+      <ul class="paths">
+        ${disks.map(disk)}${silent.map((path) => html`<li><code>${path}</code> <small>has not said how full it is</small></li>`)}
+      </ul>
+    </dd>
+  </dl>`;
+}
+
+function running(tasks: Task[]): Html {
+  if (tasks.length === 0) return html`<p class="faint">Nothing runs on it.</p>`;
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Project</th>
+          <th scope="col">State</th>
+          <th scope="col">How far</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${tasks.map(
+          (task) =>
+            html`<tr>
+              <th scope="row"><a href="/tasks/${task.id}">${task.project}</a></th>
+              <td>${taskChip(task)}</td>
+              <td>${progressOf(task)}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`;
+}
+
+async function hostParts({ ctx }: Site, actor: Actor, { name }: { name: string }): Promise<Part[]> {
+  const host = await readHost(ctx, { name });
+  const { items } = await readTasks(ctx, { host: name, state: "leased", limit: 100 });
+  const path = `/v1/hosts/${name}`;
+  const back = `/hosts/${name}`;
+  return [
+    part({
+      id: "host-head",
+      className: "head",
+      content: html`<h1>${name}</h1>
+        <p>${stateOf(host)} · seen ${when(host.lastSeenAt)}</p>
+        <div class="buttons">
+          ${host.drained ? operationButton(actor, { path: `${path}/resume`, text: "Give it tasks again", back, kind: "primary" }) : operationButton(actor, { path: `${path}/drain`, text: "Drain", back, confirm: "It is given no new tasks; what runs finishes." })}
+          ${host.state !== "revoked" && operationButton(actor, { path: `${path}/revoke`, text: "Revoke", back, needs: "admin", kind: "danger", confirm: "Its agent’s authority ends at once; the host can be invited again." })}
+          ${may(actor, "admin") && html`<form method="post" action="/admin/hosts/${name}/invite"><button>Invite again</button></form>`}
+        </div>`,
+    }),
+    part({
+      id: "host-running",
+      className: "card",
+      content: html`<h2>Runs now</h2>
+        ${running(items)}`,
+    }),
+    part({
+      id: "host-facts",
+      className: "card",
+      content: html`<h2>Machine</h2>
+        ${facts(host)}`,
+    }),
+  ];
+}
+
+function replicaRow({ project, host, role, behind, paused, stale, freshAt }: Replica): Html {
+  const state = paused
+    ? html`<span class="chip wait">P paused</span>`
+    : behind > 0
+      ? html`<span class="chip warn">−${behind} behind</span>`
+      : stale
+        ? html`<span class="chip warn">${freshAt === null ? "– never synced" : "! stale"}</span>`
+        : html`<span class="chip good">✓ fresh</span>`;
+  return html`<tr>
+    <th scope="row"><a href="/projects/${project}">${project}</a></th>
+    <td>${role}</td>
+    <td>${state}</td>
+    <td>${when(freshAt)}</td>
+    <td><a href="/at/${project}/${host}">latest task</a></td>
+  </tr>`;
+}
+
+async function answerHost(site: Site, c: Context<SignedIn>) {
+  const name = c.req.param("name") ?? "";
+  const parts = await hostParts(site, c.get("actor"), { name });
+  const { items } = await readReplicaPage(site.ctx, { host: name, limit: most });
+  return answerPage(site, c, {
+    title: name,
+    section: "hosts",
+    live: `/hosts/${name}/live`,
+    content: html`${parts.map((each) => each.html)}
+      <section class="card">
+        <h2>Carries</h2>
+        <div class="scroll">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Project</th>
+                <th scope="col">Role</th>
+                <th scope="col">State</th>
+                <th scope="col">Fresh as of</th>
+                <th scope="col">Task</th>
+              </tr>
+            </thead>
+            <tbody>
+              ${items.map(replicaRow)}
+            </tbody>
+          </table>
+        </div>
+        ${items.length === 0 && html`<p class="faint">Nothing.</p>`}
+      </section>`,
+  });
+}
+
+/** The hosts, and one of them. */
+export function addHostPages(app: Hono<SignedIn>, site: Site): void {
+  app.get("/hosts", async (c) => {
+    const { items } = await readHosts(site.ctx, { limit: most });
+    return answerPage(site, c, {
+      title: "Hosts",
+      section: "hosts",
+      content: html`<div class="bar">
+          <h1>Hosts</h1>
+          ${may(c.get("actor"), "admin") && html`<a class="button" href="/admin#invite">Invite a host</a>`}
+        </div>
+        <div class="scroll card">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Host</th>
+                <th scope="col">Roles</th>
+                <th scope="col">State</th>
+                <th scope="col">Runs</th>
+                <th scope="col">Agent</th>
+                <th scope="col">rsync</th>
+                <th scope="col">Least free</th>
+                <th scope="col">Clock</th>
+                <th scope="col">Seen</th>
+              </tr>
+            </thead>
+            <tbody>
+              ${items.map(hostRow)}
+            </tbody>
+          </table>
+        </div>`,
+    });
+  });
+  app.get("/hosts/:name", (c) => answerHost(site, c));
+  app.get("/hosts/:name/live", (c) =>
+    streamParts(site.ctx, c, {
+      everySeconds: 2,
+      read: async () => ({
+        parts: await hostParts(site, c.get("actor"), { name: c.req.param("name") }),
+      }),
+    }),
+  );
+}

@@ -1,0 +1,54 @@
+import type { Context, Hono } from "hono";
+import { AppError, statusByCode } from "../../protocol/errors.ts";
+import { html } from "./html.ts";
+import { answerPage } from "./layout.ts";
+import { localPath, signIn, signOut } from "./session.ts";
+import type { Site } from "./site.ts";
+
+/** The page on which an operator signs in. */
+export function answerSignIn(
+  site: Pick<Site, "asset">,
+  c: Context,
+  { next, error = null }: { next: string; error?: AppError | null },
+): Response | Promise<Response> {
+  return answerPage(site, c, {
+    title: "Sign in",
+    status: error ? (statusByCode[error.code] as 401) : 200,
+    content: html`<form method="post" action="/sign-in" class="card narrow">
+      <h1>Sign in</h1>
+      <input type="hidden" name="next" value="${next}" />
+      <p class="field">
+        <label for="token">Operator token</label>
+        <input
+          id="token"
+          name="token"
+          type="password"
+          required
+          autofocus
+          spellcheck="false"
+          autocomplete="current-password"
+          aria-describedby="token-hint"
+          ${error && html` aria-invalid="true"`}
+        />
+        <small id="token-hint"
+          >${error ? html`<strong class="bad">${error.message}</strong>` : 'The first one is in the file "admin-token" of the control plane’s data directory.'}</small
+        >
+      </p>
+      <button class="primary">Sign in</button>
+    </form>`,
+  });
+}
+
+/** Signing in and out. */
+export function addSignIn(app: Hono<any>, site: Site): void {
+  app.get("/sign-in", (c) => answerSignIn(site, c, { next: localPath(c.req.query("next")) }));
+  app.post("/sign-in", async (c) => {
+    const { token, next } = await c.req.parseBody();
+    await signIn(site.ctx, c, { token: typeof token === "string" ? token.trim() : "" });
+    return c.redirect(localPath(typeof next === "string" ? next : undefined), 303);
+  });
+  app.post("/sign-out", (c) => {
+    signOut(c);
+    return c.redirect("/sign-in", 303);
+  });
+}

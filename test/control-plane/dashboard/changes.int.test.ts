@@ -1,0 +1,168 @@
+import { expect, test } from "vitest";
+import { browse } from "../../helpers/browse.ts";
+import { createProject, type TestFleet, trigger, useFleet, work } from "../../helpers/fleet.ts";
+
+const fleet = useFleet();
+
+async function signedIn({ app, operate, admin }: TestFleet, scope: string) {
+  const made = () => operate("POST", "/v1/tokens", { name: `the ${scope}`, scope });
+  const token = scope === "admin" ? admin : (await made()).body.token;
+  const browser = browse(app);
+  await browser.post("/sign-in", { token });
+  return browser;
+}
+
+const held = {
+  outcome: "held" as const,
+  held: { deletions: 90, entries: 100, examples: ["pool/a"], directories: [] },
+};
+
+test("a button runs the operation itself: the audit event names who it was, and the run is shown", async () => {
+  await createProject(fleet.current);
+  const { post } = await signedIn(fleet.current, "operator");
+  const answer = await post("/do/v1/projects/debian/sync", { back: "/projects/debian" });
+  expect(answer.status).toBe(303);
+  expect(answer.headers.get("location")).toMatch(/^\/runs\/[0-9a-f-]{36}$/);
+  const { body } = await fleet.current.operate("GET", "/v1/audit-events?action=syncProject");
+  expect(body.items).toMatchObject([{ actor: "the operator", target: "/v1/projects/debian/sync" }]);
+});
+
+test("a viewer sees no button, and forged ones are refused", async () => {
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  const { taskId } = await work(fleet.current, { agent: fleet.current.master, result: held });
+  const { get, post } = await signedIn(fleet.current, "viewer");
+  for (const path of ["/", "/projects/debian", `/tasks/${taskId}`, "/hosts/ftp1", "/runs"]) {
+    const text = await (await get(path)).text();
+    expect(text, path).not.toMatch(/\/do\/v1|new-project|\/invite|\/edit|\/delete/);
+  }
+  for (const path of ["/admin", "/admin/audit", "/new-project", "/projects/debian/edit"])
+    expect((await get(path)).status, path).toBe(403);
+  const forged: [string, Record<string, string>][] = [
+    ["/do/v1/projects/debian/sync", {}],
+    [`/do/v1/tasks/${taskId}/approve`, {}],
+    ["/do/v1/settings/pause", {}],
+    ["/new-project", { "text:name": "fedora", "optional:upstream": "rsync://a.example/b" }],
+    ["/projects/debian/edit", { version: "1", "text:description": "mine" }],
+    ["/projects/debian/delete", { version: "1", name: "debian" }],
+    ["/admin/tokens", { "text:name": "mine", "text:scope": "admin" }],
+    ["/admin/hosts", { "text:name": "mine" }],
+    ["/admin/settings", { "number:keepRunsDays": "1" }],
+    ["/admin/hosts/ftp1/invite", {}],
+  ];
+  const events = async () =>
+    (await fleet.current.operate("GET", "/v1/audit-events?limit=200")).body.items;
+  const before = await events();
+  for (const [path, form] of forged) expect((await post(path, form)).status, path).toBe(403);
+  expect(await events()).toEqual(before);
+});
+
+test("what another site sends does nothing", async () => {
+  await createProject(fleet.current);
+  const { post } = await signedIn(fleet.current, "admin");
+  const sites: Record<string, string>[] = [
+    { "sec-fetch-site": "cross-site", origin: "https://evil.example" },
+    { "sec-fetch-site": "same-site", origin: "http://other.localhost" },
+    { origin: "null" },
+    { origin: "http://localhost:1" },
+    {},
+  ];
+  for (const headers of sites) {
+    const answer = await post("/do/v1/projects/debian/pause", {}, headers);
+    expect(answer.status, JSON.stringify(headers)).toBe(403);
+    expect((await post("/sign-in", { token: fleet.current.admin }, headers)).status).toBe(403);
+  }
+  expect((await fleet.current.operate("GET", "/v1/projects/debian")).body.paused).toBe(false);
+  const older = await post("/do/v1/projects/debian/pause", {}, { origin: "http://localhost" });
+  expect(older.status).toBe(303);
+});
+
+test("buttons run those operations alone that there are buttons for", async () => {
+  const { post } = await signedIn(fleet.current, "admin");
+  for (const path of ["/do/v1/tokens", "/do/v1/hosts", "/do/v1/task-keys/rotate"])
+    expect((await post(path, { "text:name": "x", "text:scope": "admin" })).status, path).toBe(404);
+});
+
+test("a form adds a project as REST does, tells what was wrong at the field, edits and removes it", async () => {
+  const { get, post } = await signedIn(fleet.current, "admin");
+  const typed = {
+    "text:name": "fedora",
+    "text:description": 'Fedora "Linux"',
+    "optional:upstream": "ftp://a.example/",
+    "lines:fallbacks": "",
+    "optional:schedule": "5 * * * *",
+    "text:zone": "UTC",
+    "text:master": "master",
+    "flag:rsync.delete": "true",
+    "filters:rsync.filters": "+ /epel/\r\n- *.iso",
+    "number:maxAttempts": "",
+    "optional:login.user": "us",
+    "optional:login.password": "secret of the upstream",
+  };
+  const refused = await post("/new-project", typed);
+  expect(refused.status).toBe(422);
+  const text = await refused.text();
+  expect(text).toMatch(/id="upstream"[^>]*aria-invalid="true"/s);
+  expect(text).toContain("must be an rsync URL");
+  // What was typed stays, but for the password.
+  expect(text).toContain("Fedora &quot;Linux&quot;");
+  expect(text).not.toContain("secret of the upstream");
+  const form = { ...typed, "optional:upstream": "rsync://a.example/fedora" };
+  expect((await post("/new-project", form)).headers.get("location")).toBe("/projects/fedora");
+  const read = async () => (await fleet.current.operate("GET", "/v1/projects/fedora")).body;
+  const made = await read();
+  expect(made).toMatchObject({
+    maxAttempts: 3,
+    schedule: "5 * * * *",
+    login: { user: "us", passwordSet: true },
+    rsync: {
+      filters: [
+        { action: "include", pattern: "/epel/" },
+        { action: "exclude", pattern: "*.iso" },
+      ],
+    },
+  });
+
+  const { "text:name": _name, "text:master": _master, ...rest } = form;
+  const edit = { ...rest, "text:description": "changed", "optional:login.password": "" };
+  const version = String(made.version);
+  const saved = await post("/projects/fedora/edit", { ...edit, version });
+  expect(saved.headers.get("location")).toBe("/projects/fedora");
+  const stale = await post("/projects/fedora/edit", { ...edit, version });
+  expect(stale.status).toBe(412);
+  expect(await stale.text()).toContain("the project has changed");
+  expect(await (await get("/projects/fedora")).text()).toContain("<code>changed</code>");
+  const after = await read();
+  expect(after).toMatchObject({ description: "changed", login: { passwordSet: true } });
+  expect(after.rsync).toEqual(made.rsync);
+
+  const ends = String(after.version);
+  const wrong = await post("/projects/fedora/delete", { name: "fedor", version: ends });
+  expect(wrong.status).toBe(422);
+  await post("/projects/fedora/delete", { name: "fedora", version: ends });
+  expect((await get("/projects/fedora")).status).toBe(404);
+});
+
+test("held deletions are shown with their paths, and let go by a button", async () => {
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  const { taskId } = await work(fleet.current, { agent: fleet.current.master, result: held });
+  const { get, post } = await signedIn(fleet.current, "operator");
+  expect(await (await get("/projects/debian")).text()).toContain("<code>pool/a</code>");
+  expect(await (await get("/")).text()).toContain("Held deletions");
+  const { headers } = await post(`/do/v1/tasks/${taskId}/approve`, { back: "/" });
+  expect((await get(headers.get("location")!)).status).toBe(200);
+  expect(await (await get("/")).text()).not.toContain("Held deletions");
+});
+
+test("a token and an invitation are shown once, with the line to paste", async () => {
+  const { get, post } = await signedIn(fleet.current, "admin");
+  const token = { "text:name": "x", "text:scope": "viewer", "optional:expiresAt": "" };
+  const made = /mfo_[A-Za-z0-9_-]{43}/.exec(await (await post("/admin/tokens", token)).text())![0];
+  expect((await fleet.current.operate("GET", "/v1/status", undefined, made)).status).toBe(200);
+  const host = { "text:name": "ftp9", "lines:roles": "ftp", "lines:addresses": "192.0.2.9" };
+  expect(await (await post("/admin/hosts", host)).text()).toMatch(
+    /MIRRORFLEET_ENROLMENT_TOKEN=mfe_\S+ mirrorfleet-agent join --control-plane http:\/\/localhost</,
+  );
+  expect(await (await get("/admin")).text()).not.toContain(made);
+});

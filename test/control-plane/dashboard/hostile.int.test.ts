@@ -1,0 +1,146 @@
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import { browse } from "../../helpers/browse.ts";
+import {
+  createProject,
+  openLease,
+  type TestFleet,
+  trigger,
+  useFleet,
+  work,
+} from "../../helpers/fleet.ts";
+
+const fleet = useFleet();
+
+/** Markup, quotes of both kinds, an escape sequence, and what turns the reading direction. */
+const hostile = `"><img src=x onerror=alert(1)>'<script>alert(2)</script>\u001b[31mred\u202e`;
+
+const held = {
+  outcome: "held" as const,
+  message: hostile,
+  held: {
+    deletions: 90,
+    entries: 100,
+    examples: [hostile],
+    directories: [{ path: hostile, deletions: 90 }],
+  },
+};
+
+async function signedIn({ app, admin }: TestFleet) {
+  const browser = browse(app);
+  await browser.post("/sign-in", { token: admin });
+  return browser;
+}
+
+/** Nothing of it is markup, and nothing of it is obeyed by a terminal. */
+function expectHarmless(text: string, where: string): void {
+  expect(/<img|<script>|"onerror|[^\P{C}\n\t]/u.exec(text)?.[0], where).toBeUndefined();
+}
+
+async function sendLog(
+  { app }: TestFleet,
+  lease: { taskId: string; token: string },
+  body: string | Uint8Array<ArrayBuffer>,
+) {
+  const answer = await app.request(`/v1/tasks/${lease.taskId}/log?offset=0`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${lease.token}`, "content-type": "text/plain" },
+    body,
+  });
+  expect(answer.status).toBe(200);
+}
+
+test("what hosts, upstreams and people say is text on every page, never markup", async () => {
+  const { operate, master } = fleet.current;
+  await createProject(fleet.current, { description: hostile });
+  await operate("POST", "/v1/tokens", { name: hostile, scope: "viewer" });
+  await operate("POST", "/v1/settings/pause", { reason: hostile });
+  await operate("POST", "/v1/settings/resume");
+  await trigger(fleet.current);
+  const { taskId } = await work(fleet.current, { agent: master, result: held });
+  const { body: task } = await operate("GET", `/v1/tasks/${taskId}`);
+  expect(task.result.held.examples).toEqual([hostile]);
+  await master.request("POST", "/v1/agent/poll", {
+    pollId: randomUUID(),
+    agentVersion: hostile.slice(0, 50),
+    waitSeconds: 0,
+    daemonUsersVersion: null,
+    daemonPort: 8873,
+    roots: [{ path: "/srv/<img src=x onerror=alert(1)>", module: "mirror" }],
+  });
+  expect((await operate("GET", "/v1/hosts/master")).body.agentVersion).toContain("<img");
+  const { get } = await signedIn(fleet.current);
+  for (const path of [
+    "/",
+    "/projects/debian",
+    "/projects/debian/edit",
+    "/runs",
+    `/runs/${task.runId}`,
+    `/tasks/${taskId}`,
+    "/hosts",
+    "/hosts/master",
+    "/admin",
+    "/admin/audit",
+    `/runs?project=${encodeURIComponent(hostile)}`,
+    `/?q=${encodeURIComponent(hostile)}&host=${encodeURIComponent(hostile)}`,
+    `/tasks/${taskId}?q=${encodeURIComponent(hostile)}`,
+    `/admin/audit?actor=${encodeURIComponent(hostile)}`,
+    `/sign-in?next=${encodeURIComponent(`/${hostile}`)}`,
+  ]) {
+    const page = await get(path);
+    // Names that cannot exist are refused, on a page.
+    expect([200, 422], path).toContain(page.status);
+    expectHarmless(await page.text(), path);
+  }
+  expect(await (await get(`/tasks/${taskId}`)).text()).toContain("&lt;img src=x");
+});
+
+test("a log's bytes are shown as text, with what a terminal obeys made visible, and downloaded as they are", async () => {
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  const lease = openLease(await fleet.current.master.poll());
+  const { taskId } = lease;
+  const long = "y".repeat(10_000);
+  const bytes = Buffer.concat([
+    Buffer.from(`${hostile}\nücrlf\r\n${long}\n`),
+    Buffer.from([0x00, 0xff, 0xfe, 0x07, 0x9b, 0x0a]),
+    Buffer.from("the last line\n"),
+  ]);
+  await sendLog(fleet.current, lease, new Uint8Array(bytes));
+  const { get } = await signedIn(fleet.current);
+  const text = await (await get(`/tasks/${taskId}`)).text();
+  expectHarmless(text, "the page");
+  expect(text).toContain("␛[31mred");
+  expect(text).toContain("ücrlf\n");
+  expect(text).toContain(" … (6000 more characters)");
+  expect(text).toContain("␀");
+  expect(text).toContain("the last line");
+
+  const found = await (await get(`/tasks/${taskId}?q=LAST`)).text();
+  expect(found).toContain("the last line");
+  expect(found).not.toContain("ücrlf");
+
+  const download = await get(`/tasks/${taskId}/log.txt`);
+  expect(download.headers.get("content-type")).toBe("text/plain; charset=utf-8");
+  expect(download.headers.get("content-disposition")).toMatch(
+    /^attachment; filename="[\w-]+\.log"$/,
+  );
+  expect(download.headers.get("x-content-type-options")).toBe("nosniff");
+  expect(Buffer.from(await download.arrayBuffer())).toEqual(bytes);
+});
+
+test("a followed log begins where the page ended, also within a character", async () => {
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  const lease = openLease(await fleet.current.master.poll());
+  await sendLog(fleet.current, lease, `before\n<b>\u001b[0m after\n`);
+  const { get } = await signedIn(fleet.current);
+  const stream = await get(`/tasks/${lease.taskId}/log/live?attempt=1&offset=7`);
+  expect(stream.headers.get("content-type")).toBe("text/event-stream");
+  const reader = stream.body!.getReader();
+  const event = new TextDecoder().decode((await reader.read()).value);
+  await reader.cancel();
+  expect(event).toContain("event: log");
+  const data = JSON.parse(/^data: (.*)$/m.exec(event)![1]!);
+  expect(data).toBe("<b>␛[0m after\n");
+});
