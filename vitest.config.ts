@@ -12,7 +12,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.int.test.ts", "test/e2e/**"],
+          exclude: ["test/**/*.int.test.ts", "test/e2e/**", "test/browser/**"],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
@@ -47,6 +47,14 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: "browser",
+          include: ["test/browser/**/*.test.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
         },
       },
     ],

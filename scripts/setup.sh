@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes a fresh clone runnable: a Node 24, the locked dependencies and, when asked
 # with the argument "rsync", rsync itself. With "rsync proxies" it also tries to install what some
-# tests put in front of the control plane. Does nothing when all of it is there.
+# tests put in front of the control plane, with "rsync browser" the browser of the dashboard's test.
+# Does nothing when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -55,6 +56,16 @@ try_proxies() {
   install='apt-get install -y --no-install-recommends nginx pgbouncer'
   $install >/dev/null 2>&1 || { apt-get update && $install; } >/dev/null 2>&1 ||
     echo 'mirrorfleet setup: could not install them: their tests are skipped'
+}
+
+ensure_chromium() {
+  [ -x "${CHROMIUM:-/usr/bin/chromium}" ] && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 ||
+    die 'chromium is missing: install it, or name its program in CHROMIUM'
+  echo 'mirrorfleet setup: installing chromium, for tests'
+  export DEBIAN_FRONTEND=noninteractive
+  install='apt-get install -y --no-install-recommends chromium fonts-dejavu-core'
+  $install >/dev/null 2>&1 || { apt-get update && $install; } >/dev/null 2>&1 || die "could not install it with: $install"
 }
 
 node_is_24() {
@@ -123,4 +134,5 @@ ensure_dependencies() {
 
 if [ "${1:-}" = rsync ]; then ensure_rsync; fi
 if [ "${2:-}" = proxies ]; then try_proxies; fi
+if [ "${2:-}" = browser ]; then ensure_chromium; fi
 ensure_dependencies
