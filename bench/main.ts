@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { dashboard } from "./dashboard.ts";
 import { dispatch } from "./dispatch.ts";
 import { fanout } from "./fanout.ts";
 import { inTemporaryDirectory } from "./fleet.ts";
@@ -6,7 +7,7 @@ import { history } from "./history.ts";
 import { idle } from "./idle.ts";
 import { propagate } from "./propagate.ts";
 
-const usage = `npm run bench -- fanout|propagate|history|dispatch|idle [options]: measurements on this machine, on loopback.
+const usage = `npm run bench -- fanout|propagate|history|dispatch|idle|dashboard [options]: measurements on this machine, on loopback.
 
 fanout     what a host's sync costs after K changes, beside rsync itself
   --files N      files of the tree (default 300000)
@@ -25,6 +26,10 @@ dispatch   tasks' lives per second and latency, beside graphile-worker and pg-bo
 idle       what agents cost that wait: memory, CPU, statements, time to wake
   --agents N     agents (default 10000; each is two open files: see ulimit -n)
   --rounds R     agents that are woken one by one (default 200)
+dashboard  the page of a whole fleet beside a plain JSON answer of the same data
+  --projects N   projects (default 500)
+  --hosts H      hosts (default 50)
+  --rounds R     how often each is asked for (default 20)
 `;
 
 const numbers = (text: string) => text.split(",").map(Number);
@@ -39,6 +44,7 @@ async function main(): Promise<void> {
       rounds: { type: "string" },
       agents: { type: "string" },
       tasks: { type: "string" },
+      projects: { type: "string", default: "500" },
     },
   });
   const measurement = positionals[0];
@@ -64,6 +70,14 @@ async function main(): Promise<void> {
       idle(place, {
         agents: Number(values.agents ?? 10_000),
         rounds: Number(values.rounds ?? 200),
+      }),
+    );
+  else if (measurement === "dashboard")
+    await inTemporaryDirectory((place) =>
+      dashboard(place, {
+        projects: Number(values.projects),
+        hosts: Number(values.hosts ?? 50),
+        rounds: Number(values.rounds ?? 20),
       }),
     );
   else if (measurement === "history")

@@ -1,4 +1,10 @@
-/** Reads for many at once: who asks again within so many milliseconds gets what was read before. */
+/** What is read takes at most this share of the time. */
+const share = 0.2;
+
+/**
+ * Reads for many at once: who asks again within so many milliseconds, or longer where reading is slow,
+ * gets what was read before.
+ */
 export function shared<Value>({
   milliseconds,
   read,
@@ -6,10 +12,16 @@ export function shared<Value>({
   milliseconds: number;
   read: () => Promise<Value>;
 }): () => Promise<Value> {
-  let latest: { at: number; value: Promise<Value> } | null = null;
+  let latest: Promise<Value> | null = null;
+  const forget = () => (latest = null);
   return () => {
-    if (latest && Date.now() - latest.at < milliseconds) return latest.value;
-    latest = { at: Date.now(), value: read() };
-    return latest.value;
+    if (latest) return latest;
+    const began = performance.now();
+    latest = read();
+    latest.then(
+      () => setTimeout(forget, Math.max(milliseconds, (performance.now() - began) / share)).unref(),
+      forget,
+    );
+    return latest;
   };
 }

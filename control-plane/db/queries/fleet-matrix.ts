@@ -64,7 +64,8 @@ const cellOf = (row: Row): Cell => ({
 
 /**
  * How the latest task ended is looked up where it can matter alone: for masters and for what is behind.
- * A reconciliation that failed on a host that is not behind is not a failure of the project there.
+ * A reconciliation that failed on a host that is not behind is not a failure of the project there. By way
+ * of the runs, newest first: their first task on that host is found at once (25,000 cells: more than 5 s without).
  */
 const cells = (ctx: Pick<Ctx, "now">) => sql`
   select f.project_id project, f.host_id host, r.role,
@@ -80,9 +81,10 @@ const cells = (ctx: Pick<Ctx, "now">) => sql`
   left join tasks a on a.project_id = f.project_id and a.host_id = f.host_id
     and a.state in ('queued', 'leased')
   left join lateral (
-    select t.state, t.result ->> 'outcome' outcome, t.dismissed_at from tasks t
-    where t.project_id = f.project_id and t.host_id = f.host_id
-    order by t.queued_at desc limit 1) l on f.behind > 0 or r.role = 'master'
+    select t.state, t.result ->> 'outcome' outcome, t.dismissed_at
+    from runs u join tasks t on t.run_id = u.id and t.host_id = f.host_id
+    where u.project_id = f.project_id and (f.behind > 0 or r.role = 'master')
+    order by u.created_at desc limit 1) l on true
   order by a.state = 'leased' nulls first`;
 
 /** Every project on every host, from three queries. */

@@ -1,0 +1,26 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { shared } from "../../../control-plane/dashboard/shared.ts";
+
+test("who asks at the same time or soon after gets one reading, and later another", async () => {
+  let readings = 0;
+  const read = shared({ milliseconds: 50, read: async () => ++readings });
+  expect(await Promise.all([read(), read()])).toEqual([1, 1]);
+  expect(await read()).toBe(1);
+  await sleep(200);
+  expect(await read()).toBe(2);
+});
+
+test("a reading that failed is not kept", async () => {
+  let readings = 0;
+  const read = shared({
+    milliseconds: 60_000,
+    read: async () => {
+      readings += 1;
+      if (readings === 1) throw new Error("the database is away");
+      return readings;
+    },
+  });
+  await expect(read()).rejects.toThrow("away");
+  expect(await read()).toBe(2);
+});
