@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /** Where rsync keeps files until all have arrived (`--delay-updates`). */
-const stagingName = ".~tmp~";
+export const stagingName = ".~tmp~";
 
 const markOf = ({ stateDir, project }: { stateDir: string; project: string }) =>
   join(stateDir, "unfinished", project);

@@ -1,3 +1,4 @@
+import { readdir } from "node:fs/promises";
 import type { Held, Progress, Result, SyncStats } from "../../protocol/report.ts";
 import type { RsyncLimits } from "../../protocol/rsync.ts";
 import { buildArgv, type Pull } from "./argv.ts";
@@ -128,12 +129,17 @@ function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
 /** Everything but the indexes, where the options name some; null where they name none. Deletes nothing. */
 async function pullPayload(
   ctx: RsyncCtx,
-  { pull, destination, ...run }: Omit<SyncInput, "backupDirectory">,
+  {
+    pull,
+    destination,
+    intoEmpty,
+    ...run
+  }: Omit<SyncInput, "backupDirectory"> & { intoEmpty: boolean },
 ): Promise<RsyncExit | null> {
   const without = indexPatterns(pull.options);
   if (without.length === 0) return null;
   run.onLine("everything but the indexes first");
-  const argv = buildArgv({ pull, destination, maxDelete: 0, without });
+  const argv = buildArgv({ pull, destination, maxDelete: 0, intoEmpty, without });
   return runRsync(ctx, { ...run, ...pull.limits, connection: connectionOf(pull), argv });
 }
 
@@ -151,6 +157,7 @@ const isWhole = (payload: RsyncExit): boolean =>
 export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncResult> {
   const started = performance.now();
   const { pull, destination, backupDirectory, ...run } = input;
+  const intoEmpty = (await readdir(destination)).length === 0;
   const pass = (maxDelete: number | "list", onProgress = run.onProgress) =>
     runRsync(ctx, {
       ...run,
@@ -164,11 +171,12 @@ export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncRes
         pull,
         destination,
         maxDelete,
+        intoEmpty,
         backupDirectory:
           typeof maxDelete === "number" && maxDelete > 0 ? backupDirectory : undefined,
       }),
     });
-  const payload = await pullPayload(ctx, { pull, destination, ...run });
+  const payload = await pullPayload(ctx, { pull, destination, intoEmpty, ...run });
   if (payload && !isWhole(payload))
     return {
       ...classify({ exit: payload, pull }),

@@ -34,11 +34,12 @@ async function pull(
     password?: string;
     lines?: string[];
     signal?: AbortSignal;
+    rsync?: string;
   } = {},
 ) {
   const usual = pullOf(syncSpec({ port }));
   return syncTree(
-    { rsync: "rsync", stateDir: "/nonexistent", wrapper: [] },
+    { rsync: overrides.rsync ?? "rsync", stateDir: "/nonexistent", wrapper: [] },
     {
       pull: {
         ...usual,
@@ -59,6 +60,21 @@ async function fill(directory: string, { files }: { files: number }) {
   for (let index = 0; index < files; index++)
     await writeFile(join(directory, `file-${index}`), `content ${index}`);
 }
+
+test("files are moved into their places in the end, but into an empty directory they come at once", async () => {
+  const source = await startSource();
+  await fill(source.tree, { files: 3 });
+  const calls = join(source.stateDir, "calls");
+  const rsync = join(source.stateDir, "rsync");
+  await writeFile(rsync, `#!/bin/sh\necho "$*" >>'${calls}'\nexec rsync "$@"\n`, { mode: 0o755 });
+  expect(await pull(source, { rsync })).toMatchObject({ outcome: "ok" });
+  await fill(source.tree, { files: 5 });
+  expect(await pull(source, { rsync })).toMatchObject({ outcome: "ok" });
+  const [first, second] = (await readFile(calls, "utf8")).split("\n");
+  expect(first).toContain("--partial-dir=.~tmp~");
+  expect(first).not.toContain("--delay-updates");
+  expect(second).toContain("--delay-updates");
+});
 
 test("a tree comes out exact: odd names, modes, times, symlinks, hard links, empty directories", async () => {
   const source = await startSource();
