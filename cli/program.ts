@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { addAlert } from "./commands/alert.ts";
 import { addApply } from "./commands/apply.ts";
 import { addAudit } from "./commands/audit.ts";
 import { addCompletion } from "./commands/completion.ts";
@@ -46,6 +47,7 @@ export function createProgram({ json = false } = {}): Command {
     addTask,
     addLogs,
     addHeld,
+    addAlert,
     addApply,
     addSchedule,
     addToken,

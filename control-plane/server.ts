@@ -4,6 +4,8 @@ import { serve } from "@hono/node-server";
 import { sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { AppError } from "../protocol/errors.ts";
+import { deliverAlerts } from "./alerts/deliver.ts";
+import { evaluateAlerts } from "./alerts/evaluate.ts";
 import { writeFirstAdminToken } from "./auth/first-admin.ts";
 import { openOidc } from "./auth/oidc.ts";
 import { deriveSecrets, loadSecret } from "./auth/secrets.ts";
@@ -147,6 +149,16 @@ async function start({
       action: () => reclaimExpired(ctx),
     }),
   );
+  // The same: what only this absence brought about is no alert.
+  closers.push(
+    repeat({
+      log,
+      name: "alerts",
+      everySeconds: 30,
+      afterSeconds: leaseSeconds,
+      action: () => evaluateAlerts(ctx),
+    }),
+  );
   closers.push(
     repeat({
       log,
@@ -166,6 +178,12 @@ async function start({
         const removed = await removeOld(ctx, { seconds: 60, signal: stopping.signal });
         if (Object.values(removed).some(Boolean)) log.info(removed, "removed what is old");
       },
+    }),
+    repeat({
+      log,
+      name: "delivery of alerts",
+      everySeconds: 5,
+      action: () => deliverAlerts(ctx, { signal: stopping.signal }),
     }),
     async () => stopping.abort(),
   );

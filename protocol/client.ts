@@ -1,4 +1,11 @@
 import { z } from "zod";
+import {
+  alertSchema,
+  type receiverCreateSchema,
+  type receiverPatchSchema,
+  receiverSchema,
+  receiverTestSchema,
+} from "./alert.ts";
 import { AppError, parse, problemSchema } from "./errors.ts";
 import { fleetPlanSchema } from "./fleet-file.ts";
 import {
@@ -156,6 +163,7 @@ export function createClient(server: { url: string; token: string }) {
   const replica = (name: string, host: string, action = "") =>
     `${project(name)}/replicas/${seg(host)}${action}`;
   const host = (name: string, action = "") => `/v1/hosts/${seg(name)}${action}`;
+  const receiver = (name: string, action = "") => `/v1/alert-receivers/${seg(name)}${action}`;
   const ifMatch = (version: number | undefined) =>
     version === undefined ? undefined : { "if-match": `"${version}"` };
   return {
@@ -249,6 +257,18 @@ export function createClient(server: { url: string; token: string }) {
       post(settingsSchema, "/v1/settings/pause", input),
     resumeFleet: () => post(settingsSchema, "/v1/settings/resume"),
     listAuditEvents: list("/v1/audit-events", auditEventSchema),
+    listAlerts: list("/v1/alerts", alertSchema),
+    listAlertReceivers: async () =>
+      (await get(z.object({ items: z.array(receiverSchema) }), "/v1/alert-receivers")).items,
+    createAlertReceiver: (input: z.input<typeof receiverCreateSchema>) =>
+      post(receiverSchema, "/v1/alert-receivers", input),
+    patchAlertReceiver: (name: string, body: z.input<typeof receiverPatchSchema>) =>
+      call(receiverSchema, { method: "PATCH", path: receiver(name), body }),
+    deleteAlertReceiver: (name: string) =>
+      call(receiverSchema, { method: "DELETE", path: receiver(name) }),
+    silenceAlertReceiver: (name: string, until: string | null) =>
+      post(receiverSchema, receiver(name, "/silence"), { until }),
+    testAlertReceiver: (name: string) => post(receiverTestSchema, receiver(name, "/test")),
     listTokens: async () =>
       (await get(z.object({ items: z.array(operatorTokenSchema) }), "/v1/tokens")).items,
     createToken: (input: z.input<typeof tokenCreateSchema>) =>

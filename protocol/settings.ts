@@ -40,6 +40,24 @@ export const settingsPatchSchema = z.strictObject({
     .boolean()
     .optional()
     .meta({ description: "Is `GET /metrics` answered without credentials?" }),
+  alertFailedRuns: z
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .meta({ description: "Alert when so many runs of a project failed one after the other" }),
+  alertAwayMinutes: z
+    .int()
+    .min(2, "must be at least 2: agents poll about twice a minute")
+    .max(10_080)
+    .optional()
+    .meta({ description: "Alert when a host has not been heard for as many minutes" }),
+  alertDiskPercent: z
+    .int()
+    .min(1)
+    .max(90)
+    .optional()
+    .meta({ description: "Alert when less of a mirror root's space or inodes is free" }),
   site: siteSchema
     .nullable()
     .optional()
@@ -54,6 +72,9 @@ export const settingsSchema = z.object({
   keepAuditDays: z.int().nullable(),
   standingOrders: z.boolean(),
   openMetrics: z.boolean(),
+  alertFailedRuns: z.int(),
+  alertAwayMinutes: z.int(),
+  alertDiskPercent: z.int(),
   site: siteSchema.nullable(),
   paused: z
     .object({ at: z.iso.datetime(), reason: z.string() })

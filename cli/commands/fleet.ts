@@ -6,7 +6,7 @@ import { action, type CliCtx } from "../context.ts";
 import { ago, listing, table, time } from "../format.ts";
 import { patiently } from "../patiently.ts";
 import { collect } from "../project-fields.ts";
-import { wholeNumberOr } from "../whole-number.ts";
+import { wholeNumber, wholeNumberOr } from "../whole-number.ts";
 import { heldTable } from "./held.ts";
 
 const watchSeconds = 2;
@@ -115,6 +115,9 @@ export function addFleet(program: Command): void {
 type SettingsOptions = Partial<
   Record<"upstreamParallel" | "keepRuns" | "keepLogs" | "keepAudit", number | null>
 > & {
+  alertFailedRuns?: number;
+  alertAwayMinutes?: number;
+  alertDiskPercent?: number;
   upstreamParallelOf?: string[];
   standingOrders?: "on" | "off";
   openMetrics?: "on" | "off";
@@ -133,6 +136,9 @@ const settingsText = (settings: Settings) =>
     ]),
     ["standing orders", settings.standingOrders ? "on" : "off"],
     ["open metrics", settings.openMetrics ? "on" : "off"],
+    ["alert after failed runs", settings.alertFailedRuns],
+    ["alert after minutes away", settings.alertAwayMinutes],
+    ["alert below free percent", settings.alertDiskPercent],
     ["site", settings.site ? "" : "not said"],
     ...Object.entries(settings.site ?? {}).map(([field, value]): [string, string] => [
       `  ${field}`,
@@ -164,6 +170,17 @@ function addSettings(program: Command): void {
     )
     .option("--keep-logs <days>", "logs of tasks that have ended", wholeNumberOr("forever"))
     .option("--keep-audit <days>", "audit events", wholeNumberOr("forever"))
+    .option(
+      "--alert-failed-runs <n>",
+      "alert when so many runs of a project failed one after the other",
+      wholeNumber,
+    )
+    .option("--alert-away-minutes <n>", "alert when a host was not heard for so long", wholeNumber)
+    .option(
+      "--alert-disk-percent <n>",
+      "alert when less of a mirror root's space or inodes is free",
+      wholeNumber,
+    )
     .addOption(
       new Option(
         "--standing-orders <switch>",
@@ -185,6 +202,7 @@ function addSettings(program: Command): void {
       action<SettingsOptions>(async ({ client, print }, { options }) => {
         const { upstreamParallel, upstreamParallelOf, keepRuns, keepLogs, keepAudit } = options;
         const { standingOrders, openMetrics } = options;
+        const { alertFailedRuns, alertAwayMinutes, alertDiskPercent } = options;
         const change = {
           upstreamParallel,
           upstreamParallelOf: upstreamParallelOf && limitsOf(upstreamParallelOf),
@@ -194,6 +212,9 @@ function addSettings(program: Command): void {
           standingOrders: standingOrders && standingOrders === "on",
           site: options.site && siteOf(options.site, (await client.getSettings()).site),
           openMetrics: openMetrics && openMetrics === "on",
+          alertFailedRuns,
+          alertAwayMinutes,
+          alertDiskPercent,
         };
         const changes = Object.values(change).some((value) => value !== undefined);
         print(await (changes ? client.patchSettings(change) : client.getSettings()), settingsText);

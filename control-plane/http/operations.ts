@@ -1,4 +1,5 @@
 import { agentOperations } from "./agent.ts";
+import { alertOperations } from "./alerts.ts";
 import { fleetOperations } from "./fleet.ts";
 import { healthOperations } from "./health.ts";
 import { hostOperations } from "./hosts.ts";
@@ -26,6 +27,7 @@ export const operations: Operation[] = [
   ...taskOperations,
   ...fleetOperations,
   ...settingsOperations,
+  ...alertOperations,
   ...tokenOperations,
   ...keyOperations,
   ...agentOperations,

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { pageOf } from "../../protocol/paging.ts";
 import { runDetailSchema, runSchema, runsQuerySchema } from "../../protocol/run.ts";
+import { deliverAlerts } from "../alerts/deliver.ts";
+import { evaluateAlerts } from "../alerts/evaluate.ts";
 import { readRun, readRuns } from "../db/queries/runs.ts";
 import { cancelRun } from "../dispatch/cancel.ts";
 import { retryRun } from "../dispatch/resync.ts";
@@ -9,6 +11,8 @@ import { change, type Operation, read } from "./operation.ts";
 import { idParams } from "./params.ts";
 
 const tag = "runs";
+/** As long may a tick deliver: who sends it waits. */
+const tickSeconds = 25;
 const one = { path: "/v1/runs/{id}", tag, params: idParams };
 
 /** Runs; and the tick that a platform's cron may send. */
@@ -81,9 +85,18 @@ export const runOperations: Operation[] = [
       path: "/v1/tick",
       tag,
       access: "operator",
-      summary: "Start what is due; for platforms without timers. Doing it twice does nothing",
-      answer: z.object({ projects: z.int() }),
+      summary:
+        "Start what is due, and tell of alerts; for platforms without timers. Doing it twice does nothing",
+      answer: z.object({
+        projects: z.int(),
+        messages: z.int().meta({ description: "Of alerts, that were delivered" }),
+      }),
     },
-    async (ctx) => ({ projects: await materialiseDue(ctx) }),
+    async (ctx) => {
+      const projects = await materialiseDue(ctx);
+      await evaluateAlerts(ctx);
+      const signal = AbortSignal.timeout(tickSeconds * 1000);
+      return { projects, messages: await deliverAlerts(ctx, { signal }) };
+    },
   ),
 ];

@@ -16,6 +16,14 @@ const held: Partial<Result> = {
 const failed: Partial<Result> = { outcome: "fatal", exitCode: 1, message: "no" };
 export const results = { held, failed };
 
+/** A receiver of alerts where nothing listens. */
+const webhookReceiver = {
+  name: "nobody",
+  kind: "webhook",
+  url: "http://127.0.0.1:1/hook",
+  secret: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
+};
+
 const made = new WeakMap<TestFleet, number>();
 
 /** A project of its own, and its name. */
@@ -152,6 +160,20 @@ export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call
     pauseFleet: given({ body: { reason: "fire", cancelRunning: true } }),
     resumeFleet: nothing,
     listAuditEvents: given({ query: "?limit=5" }),
+    createAlertReceiver: given({ body: webhookReceiver }),
+    listAlertReceivers: nothing,
+    getAlertReceiver: byName(webhookReceiver.name),
+    patchAlertReceiver: given({
+      path: { name: webhookReceiver.name },
+      body: { conditions: ["held"], remindHours: null },
+    }),
+    silenceAlertReceiver: given({
+      path: { name: webhookReceiver.name },
+      body: { until: "2099-01-01T00:00:00Z" },
+    }),
+    testAlertReceiver: byName(webhookReceiver.name),
+    deleteAlertReceiver: byName(webhookReceiver.name),
+    listAlerts: given({ query: "?open=1&condition=stale&host=ftp1" }),
     listTokens: nothing,
     createToken: given({ body: { name: "x", scope: "trigger:debian" } }),
     revokeToken: async () => {

@@ -91,3 +91,29 @@ export async function removeOldAuditEvents(
       order by at limit ${limit} for update skip locked)`);
   return rowCount ?? 0;
 }
+
+/** Removes at most `limit` alerts that ended more than `days` ago. Answers their number. */
+export async function removeOldAlerts(
+  { db, now }: Pick<Ctx, "db" | "now">,
+  { days, limit }: Batch,
+): Promise<number> {
+  const { rowCount } = await db.execute(sql`
+    delete from alerts where id in (
+      select id from alerts where closed_at < ${now()} - ${days} * interval '1 day'
+      order by opened_at limit ${limit} for update skip locked)`);
+  return rowCount ?? 0;
+}
+
+/** Removes at most `limit` messages that need not be delivered any more, after a week. Answers their number. */
+export async function removeOldMessages(
+  { db, now }: Pick<Ctx, "db" | "now">,
+  { limit }: Pick<Batch, "limit">,
+): Promise<number> {
+  const { rowCount } = await db.execute(sql`
+    delete from alert_messages where id in (
+      select id from alert_messages
+      where created_at < ${now()} - interval '7 days'
+        and (delivered_at is not null or given_up_at is not null)
+      order by created_at limit ${limit} for update skip locked)`);
+  return rowCount ?? 0;
+}

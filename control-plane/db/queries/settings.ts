@@ -20,6 +20,9 @@ export async function readSettings({ db }: Pick<Ctx, "db">): Promise<Settings> {
     keepAuditDays: settings.keepAuditDays,
     standingOrders: settings.standingOrders,
     openMetrics: settings.openMetrics,
+    alertFailedRuns: settings.alertFailedRuns,
+    alertAwayMinutes: settings.alertAwayMinutes,
+    alertDiskPercent: settings.alertDiskPercent,
     site: settings.site,
     paused: pausedAt && { at: pausedAt.toISOString(), reason: pauseReason },
   };

@@ -212,6 +212,22 @@ function own(world: World): Record<string, [ErrorCode, () => Promise<Call>][]> {
       ["conflict", given({ body: { projects: [{ ...leasedName, ...elsewhere }] } })],
       ["invalid-input", given({ body: { projects: [{ ...elsewhere, name: "x", master: "no" }] } })],
     ],
+    createAlertReceiver: [
+      [
+        "conflict",
+        async () => {
+          const body = { name: "there", kind: "slack", url: "https://hooks.example.org/x" };
+          await operate("POST", "/v1/alert-receivers", body);
+          return { body };
+        },
+      ],
+      [
+        "invalid-input",
+        given({
+          body: { name: "no-room", kind: "matrix", url: "https://m.example.org", secret: "x" },
+        }),
+      ],
+    ],
     createToken: [["not-found", given({ body: { name: "x", scope: "trigger:none" } })]],
     revokeToken: [
       [
