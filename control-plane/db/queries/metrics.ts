@@ -184,6 +184,26 @@ const held = (): MetricSource => ({
   metrics: { held_deletions: ["deletions", "gauge", "Deletions that wait for an operator"] },
 });
 
+const alerts = (): MetricSource => ({
+  rows: sql`
+    select condition, count(*) open from alerts where closed_at is null
+    group by condition order by condition`,
+  labels: ["condition"],
+  metrics: { alerts_open: ["open", "gauge", "Alerts that go on; absent: none of that condition"] },
+});
+
+const alertMessages = (): MetricSource => ({
+  rows: sql`
+    select r.name receiver, count(m.id) waiting from alert_receivers r
+    left join alert_messages m on m.receiver_id = r.id
+      and m.delivered_at is null and m.given_up_at is null
+    group by r.name order by r.name`,
+  labels: ["receiver"],
+  metrics: {
+    alert_messages_waiting: ["waiting", "gauge", "Messages that a receiver has yet to take"],
+  },
+});
+
 const fleet = (): MetricSource => ({
   rows: sql`
     select (paused_at is not null)::int paused,
@@ -202,6 +222,8 @@ export const metricSources = (ctx: Pick<Ctx, "now">): MetricSource[] => [
   projects(),
   replicas(ctx),
   held(),
+  alerts(),
+  alertMessages(),
   runTotals(),
   activeRuns(),
   hosts(ctx),

@@ -1,8 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
+import { evaluateAlerts } from "../../../control-plane/alerts/evaluate.ts";
 import { reclaimExpired } from "../../../control-plane/dispatch/reclaim.ts";
 import { createApp } from "../../../control-plane/http/app.ts";
+import { addReceiver, heard } from "../../helpers/alerts.ts";
 import { fillFleet } from "../../helpers/big-fleet.ts";
 import { createProject, openLease, trigger, useFleet, work } from "../../helpers/fleet.ts";
 import { hasPromtool, promtool } from "../../helpers/promtool.ts";
@@ -152,4 +154,14 @@ test("every metric that the alert rules and the dashboard name is there", async 
   expect(named.filter((name) => !known.has(name))).toEqual([]);
   const docs = await readFile("docs/metrics.md", "utf8");
   expect([...known].filter((name) => !docs.includes(`\`${name}\``))).toEqual([]);
+});
+
+test("metrics count the alerts that go on, and the messages that wait for each receiver", async () => {
+  const { ctx } = fleet.current;
+  await addReceiver(fleet.current, { url: "http://127.0.0.1:1/" });
+  await heard(fleet.current, { ftp1: 20, ftp2: 20 });
+  await evaluateAlerts(ctx);
+  const text = await textOf();
+  expect(sample(text, 'mirrorfleet_alerts_open{condition="out-of-contact"}')).toBe("2");
+  expect(sample(text, 'mirrorfleet_alert_messages_waiting{receiver="hook"}')).toBe("1");
 });
