@@ -1,3 +1,4 @@
+import type { Alert } from "../../protocol/alert.ts";
 import type { Status } from "../../protocol/settings.ts";
 import type { Matrix } from "../db/queries/fleet-matrix.ts";
 import { html, type Html } from "./html.ts";
@@ -31,8 +32,15 @@ function group({
 const at = (project: string, host: string) =>
   html`<a href="/at/${project}/${host}">${project} on ${host}</a>`;
 
-/** What needs a person: held deletions, failures, hosts out of contact, what is stale. */
-export function attention(matrix: Matrix, { held, paused }: Status): Part {
+const alertText = ({ project, host, root, detail }: Alert) =>
+  html`${project === null || host === null ? html`<a href="/hosts/${host}">${host}</a>` : at(project, host)}:
+  ${root && html`${root}: `}${detail}`;
+
+/** What needs a person: held deletions, failures, hosts out of contact, disks, what makes no progress or is stale. */
+export function attention(
+  matrix: Matrix,
+  { held, paused, alerts }: Status & { alerts: Alert[] },
+): Part {
   const cells = matrix.projects.flatMap(({ name, cells: all }) =>
     all.flatMap((cell, column) =>
       cell === null ? [] : [{ project: name, host: matrix.hosts[column]!.name, ...cell }],
@@ -73,6 +81,11 @@ export function attention(matrix: Matrix, { held, paused }: Status): Part {
         ({ name, lastSeenAt }) =>
           html`<a href="/hosts/${name}">${name}</a>: seen ${when(lastSeenAt)}`,
       ),
+    }),
+    group({
+      kind: "bad",
+      title: "Disks and progress",
+      items: alerts.map(alertText),
     }),
     group({
       kind: "warn",

@@ -1,4 +1,6 @@
 import type { Context, Hono } from "hono";
+import type { Alert, AlertCondition } from "../../protocol/alert.ts";
+import { readAlerts } from "../db/queries/alerts.ts";
 import { type Matrix, readMatrix } from "../db/queries/fleet-matrix.ts";
 import { readStatus } from "../db/queries/settings.ts";
 import { attention, totals } from "./attention.ts";
@@ -14,15 +16,31 @@ import { plural } from "./words.ts";
 
 const everySeconds = 2;
 
-type Snapshot = { matrix: Matrix; status: Awaited<ReturnType<typeof readStatus>> };
+type Snapshot = {
+  matrix: Matrix;
+  status: Awaited<ReturnType<typeof readStatus>>;
+  alerts: Alert[];
+};
 
-async function read({ ctx }: Site): Promise<Snapshot> {
-  return { matrix: await readMatrix(ctx), status: await readStatus(ctx) };
+/** Of what is wrong, what the matrix does not show. */
+async function readBesides({ ctx }: Site): Promise<Alert[]> {
+  const of = async (condition: AlertCondition) =>
+    (await readAlerts(ctx, { open: true, condition, limit: 50, cursor: undefined })).items;
+  return [...(await of("disk")), ...(await of("no-progress"))];
 }
 
-function partsOf({ matrix, status }: Snapshot, filter: Filter) {
+async function read(site: Site): Promise<Snapshot> {
+  const { ctx } = site;
+  return {
+    matrix: await readMatrix(ctx),
+    status: await readStatus(ctx),
+    alerts: await readBesides(site),
+  };
+}
+
+function partsOf({ matrix, status, alerts }: Snapshot, filter: Filter) {
   const shown = filtered(matrix, filter);
-  const head = [attention(matrix, status), totals(matrix, status)];
+  const head = [attention(matrix, { ...status, alerts }), totals(matrix, status)];
   return { shown, head, rows: shown.projects.map((project) => matrixRow(project, shown)) };
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
+import { evaluateAlerts } from "../../../control-plane/alerts/evaluate.ts";
 import { browse } from "../../helpers/browse.ts";
 import {
   createProject,
@@ -67,7 +68,21 @@ test("what hosts, upstreams and people say is text on every page, never markup",
     daemonUsersVersion: null,
     daemonPort: 8873,
     roots: [{ path: "/srv/<img src=x onerror=alert(1)>", module: "mirror" }],
+    facts: {
+      rsyncVersion: null,
+      roots: [
+        {
+          path: "/srv/<img src=x onerror=alert(1)>",
+          totalBytes: 9,
+          freeBytes: 0,
+          totalInodes: 0,
+          freeInodes: 0,
+        },
+      ],
+    },
   });
+  await evaluateAlerts(fleet.current.ctx);
+  expect((await operate("GET", "/v1/alerts?condition=disk")).body.items[0].root).toContain("<img");
   expect((await operate("GET", "/v1/hosts/master")).body.agentVersion).toContain("<img");
   const { get } = await signedIn(fleet.current);
   for (const path of [
@@ -93,6 +108,7 @@ test("what hosts, upstreams and people say is text on every page, never markup",
     expectHarmless(await page.text(), path);
   }
   expect(await (await get(`/tasks/${taskId}`)).text()).toContain("&lt;img src=x");
+  expect(await (await get("/")).text()).toMatch(/Disks and progress[^]*\/srv\/&lt;img src=x/);
 });
 
 test("a log's bytes are shown as text, with what a terminal obeys made visible, and downloaded as they are", async () => {
