@@ -1,13 +1,14 @@
 import { join } from "node:path";
 import type { Carry, SyncSpec } from "../protocol/order.ts";
 import { nothingDone, type Progress, type Report } from "../protocol/report.ts";
-import { changeListsModule, formatRsyncUrl } from "../protocol/rsync.ts";
+import { changeListsModule, formatRsyncUrl, type Source } from "../protocol/rsync.ts";
 import { applyLists } from "./changes/apply.ts";
 import { placeOf, recallCarried, rememberCarried } from "./changes/carried.ts";
 import type { Journal } from "./changes/journal.ts";
 import type { AgentCtx } from "./context.ts";
 import { allowsSource } from "./policy.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
+import type { Own } from "./rsync/argv.ts";
 import { classifyExit } from "./rsync/exit-codes.ts";
 import { readable } from "./rsync/itemize.ts";
 import { addStats, syncTree } from "./rsync/sync.ts";
@@ -20,6 +21,7 @@ import {
   type Sentinel,
   sentinelKey,
 } from "./sentinel.ts";
+import { traceFileOf } from "./trace-file.ts";
 
 export type Step = SyncSpec["steps"][number];
 export type Input = {
@@ -30,7 +32,7 @@ export type Input = {
 };
 type Pull = {
   step: Step;
-  source: Step["sources"][number]["source"];
+  source: Source;
   password: string | null;
   destination: string;
   input: Input;
@@ -54,6 +56,15 @@ const keptExamples = 5;
 const belowProject = ({ step, input }: Pick<Pull, "step" | "input">) =>
   step.destination.slice(input.sync.path.length + 1);
 
+/** This host's trace file as a step sees it; null where it does not lie in its destination. */
+function ownOf({ identity }: AgentCtx, pull: Pull): Own | null {
+  const path = traceFileOf(pull.input.sync, identity);
+  const below = belowProject(pull);
+  const prefix = below === "" ? "" : `${below}/`;
+  if (path === null || !path.startsWith(prefix)) return null;
+  return { path: path.slice(prefix.length), alone: pull.input.sync.trace?.style === "timestamp" };
+}
+
 /** Compares the whole trees. */
 async function scan(
   ctx: AgentCtx,
@@ -67,7 +78,7 @@ async function scan(
     ...run,
     onChange,
     ...(keep && { backupDirectory: join(keep.directory, belowProject(pull)) }),
-    pull: { source, options: sync.options, limits: sync.limits },
+    pull: { source, options: sync.options, limits: sync.limits, own: ownOf(ctx, pull) },
     destination,
     password,
   });
@@ -143,7 +154,7 @@ async function pullMaster(ctx: AgentCtx, pull: Pull, { carry }: { carry: Carry }
           lists: carry.lists,
           files: carry.files,
           project,
-          pull: { source, options, limits },
+          pull: { source, options, limits, own: ownOf(ctx, pull) },
           destination,
           password,
           keep,
@@ -205,20 +216,23 @@ async function pullFrom(ctx: AgentCtx, pull: Pull): Promise<{ result: Report; tr
   return { result, tryNext: unreachableCodes.has(result.exitCode ?? 0) };
 }
 
+/** How a step ended, and with which of its sources. */
+type Pulled = { result: Report; source: Source };
+
 /** One step: the first of its sources that can be reached, and is not older than what was pulled before. */
 export async function pullStep(
   ctx: AgentCtx,
   step: Omit<Pull, "source" | "password">,
-): Promise<Report> {
+): Promise<Pulled> {
   const { input } = step;
-  let result: Report | undefined;
+  let last: Pulled | undefined;
   for (const { source, sealedPassword } of step.step.sources) {
-    if (result) input.onLine(`${result.message}; trying the next source`);
+    if (last) input.onLine(`${last.result.message}; trying the next source`);
     const password =
       sealedPassword === null ? null : await openSealed(ctx, { sealed: sealedPassword });
-    const pulled = await pullFrom(ctx, { ...step, source, password });
-    result = pulled.result;
-    if (!pulled.tryNext || input.signal.aborted) break;
+    const { result, tryNext } = await pullFrom(ctx, { ...step, source, password });
+    last = { result, source };
+    if (!tryNext || input.signal.aborted) break;
   }
-  return result!;
+  return last!;
 }

@@ -1,14 +1,18 @@
 import type { SyncSpec } from "../protocol/order.ts";
 import { nothingDone, type Report } from "../protocol/report.ts";
+import type { Source } from "../protocol/rsync.ts";
 import { eventByOutcome } from "../protocol/states.ts";
+import type { Journal } from "./changes/journal.ts";
 import type { AgentCtx } from "./context.ts";
 import { checkMarker, chooseRoot, holdDestination, resolveDestination } from "./destination.ts";
 import { type Input, pullStep } from "./pull-step.ts";
 import { newQuarantineEntry } from "./quarantine.ts";
 import { watchRoom, whyNoRoom } from "./room.ts";
+import { createdLine } from "./rsync/itemize.ts";
 import { noteBegin, noteEnd, noteFailure, removeStaging } from "./rsync/staging.ts";
 import { addTrees } from "./rsync/sync.ts";
 import { journalOf, type Place, type Site } from "./site.ts";
+import { leaveTrace, traceFileOf } from "./trace-file.ts";
 import { undoTask } from "./undo-task.ts";
 
 function together(first: Report | undefined, second: Report): Report {
@@ -35,11 +39,37 @@ async function placesOf(sync: SyncSpec, { mirrorRoot }: { mirrorRoot: string }):
   return places;
 }
 
+/**
+ * Leaves the trace file. A master's Debian one is part of what its hosts get: it changes with the rest of
+ * that, never alone; only the first one is a change by itself.
+ */
+async function withTrace(
+  ctx: AgentCtx,
+  { root, input: { sync } }: Site,
+  {
+    report,
+    journal,
+    ...run
+  }: { report: Report; journal: Journal | null; sources: Source[]; startedAt: Date },
+): Promise<Report> {
+  const path = traceFileOf(sync, ctx.identity);
+  if (path === null) return report;
+  const published = sync.trace?.style === "debian" ? journal : null;
+  const ifMissing = published?.isEmpty() ?? false;
+  await published?.begin();
+  const { written, trouble } = await leaveTrace(ctx, { root, sync, report, ifMissing, ...run });
+  if (written) published?.add({ below: "", line: createdLine(path) });
+  await published?.end({ clean: true });
+  return { ...report, message: [report.message, trouble].filter(Boolean).join("; ") };
+}
+
 /** The steps in their order, up to the first that fails; what rsyncs before them left is removed in the end. */
 async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
   let result: Report | undefined;
   const { quarantine, places, input } = site;
   const { project } = input.sync;
+  const startedAt = new Date();
+  const sources: Source[] = [];
   const { stateDir } = ctx.config;
   const before = await noteBegin({ stateDir, project });
   const journal = await journalOf(ctx, site);
@@ -58,7 +88,8 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
           keep,
           killed: before === "killed",
         });
-        result = together(result, done);
+        result = together(result, done.result);
+        sources.push(done.source);
       } finally {
         await held.release();
       }
@@ -70,8 +101,10 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
       return result!;
     }
     if (before !== null) for (const place of places) await removeStaging(place);
+    // Before the end is noted: killed meanwhile, the next sync compares the whole tree.
+    const report = await withTrace(ctx, site, { report: result!, sources, startedAt, journal });
     await noteEnd({ stateDir, project });
-    return journal ? { ...result!, ...(await journal.publish()) } : result!;
+    return journal ? { ...report, ...(await journal.publish()) } : report;
   } finally {
     await journal?.close();
   }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { projectName, relativePath, rootPath } from "./names.ts";
 import { rsyncLimitsSchema, rsyncOptionsSchema, sourceSchema } from "./rsync.ts";
+import { traceSchema } from "./trace.ts";
 
 /** `typ` header of each kind of token: one kind is never taken for another (RFC 8725 §3.11). */
 export const tokenTypes = {
@@ -76,6 +77,8 @@ export const syncSpecSchema = z.strictObject({
    * run: tried again, it means the same deletions. null: pull.
    */
   undo: z.uuid().nullable(),
+  /** File that the host leaves in the tree after a success; left out: none, as agents before it have it. */
+  trace: traceSchema.optional(),
 });
 export type SyncSpec = z.infer<typeof syncSpecSchema>;
 

@@ -3,6 +3,7 @@ import { hostName, networkHost, projectName, relativePath, rootPath } from "./na
 import { pageQuery, queryFlag } from "./paging.ts";
 import { rsyncOptionsSchema } from "./rsync.ts";
 import { scheduleFields, timeWindowSchema } from "./schedule.ts";
+import { traceSchema } from "./trace.ts";
 
 /** Times that were missed while nobody looked: run the latest of them, none, or each of a window. */
 const misfirePolicies = ["latest", "skip", "all"] as const;
@@ -159,6 +160,10 @@ const projectFields = {
       description:
         "A replica that is not known to equal its source as of so many seconds ago is stale; null: twice the longest pause of the schedule, or a day without one",
     }),
+  trace: traceSchema.nullable().default(null).meta({
+    description:
+      "File that each host writes into the tree after a sync: style `debian` (`project/trace/HOST`) or `timestamp` (`path`, default `.lastsync`)",
+  }),
   reconcileDays: z.int().min(1).max(365).default(7).meta({
     description:
       "FTP hosts compare their whole tree with the master's as often; in between they pull by change lists",

@@ -9,15 +9,17 @@ type Property = {
   enum?: unknown[];
   const?: unknown;
   anyOf?: Property[];
+  oneOf?: Property[];
   items?: Property;
   default?: unknown;
   description?: string;
 };
 
-function typeOf({ type, enum: values, const: only, anyOf, items }: Property): string {
+function typeOf({ type, enum: values, const: only, anyOf, oneOf, items }: Property): string {
   if (values) return values.map((value) => JSON.stringify(value)).join(" or ");
   if (only !== undefined) return JSON.stringify(only);
-  if (anyOf) return anyOf.map(typeOf).join(" or ");
+  const some = anyOf ?? oneOf;
+  if (some) return [...new Set(some.map(typeOf))].join(" or ");
   if (type === "array" && items) return `list of ${typeOf(items)}`;
   return Array.isArray(type) ? type.join(" or ") : (type ?? "any");
 }

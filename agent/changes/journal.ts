@@ -20,6 +20,8 @@ export type Journal = {
   begin: () => Promise<void>;
   /** `below`: place of the rsync's destination in the project; "" is its root. */
   add: (change: { below: string; line: string }) => void;
+  /** Nothing has changed since the generation before. */
+  isEmpty: () => boolean;
   /** Ends what `begin` began; `clean`: the rsync told all that it did. */
   end: (input: { clean: boolean }) => Promise<void>;
   /**
@@ -120,6 +122,7 @@ export async function openJournal({
       lines.push(`${below}\t${line}\n`);
       if (lines.length >= 1000) flush();
     },
+    isEmpty: () => size === 0,
     end: async ({ clean }) => {
       flush();
       await written;

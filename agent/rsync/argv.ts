@@ -7,8 +7,16 @@ import { stagingName } from "./staging.ts";
 /** Seconds to wait for the source's daemon to take the connection. */
 const connectTimeoutSeconds = 60;
 
-/** One rsync: from where, how, and within which limits. */
-export type Pull = { source: Source; options: RsyncOptions; limits: RsyncLimits };
+/** A file below the destination that is this host's own: never deleted; `alone`: the source's does not come, either. */
+export type Own = { path: string; alone: boolean };
+
+/** One rsync: from where, how, within which limits, and around which own file. */
+export type Pull = {
+  source: Source;
+  options: RsyncOptions;
+  limits: RsyncLimits;
+  own: Own | null;
+};
 
 /**
  * What every rsync of a project's files has: how they come, and within which limits. Into an empty
@@ -86,7 +94,7 @@ export function buildArgv({
   /** Patterns to leave alone in this pass, before all other filters. */
   without?: string[];
 }): string[] {
-  const { source, options } = pull;
+  const { source, options, own } = pull;
   return [
     "--recursive",
     ...transferOptions(pull, { intoEmpty }),
@@ -94,6 +102,8 @@ export function buildArgv({
     ...(maxDelete === "list" ? ["--dry-run"] : []),
     ...(options.delete && maxDelete !== "list" ? [`--max-delete=${maxDelete}`] : []),
     ...(backupDirectory === undefined ? [] : ["--backup", `--backup-dir=${backupDirectory}`]),
+    // "p": with a directory that the source no longer has it goes. "r": only the receiver minds it.
+    ...(own === null ? [] : [`--filter=-${own.alone ? "p" : "rp"} /${own.path}`]),
     ...without.map((pattern) => `--filter=- ${pattern}`),
     ...options.filters.map(
       ({ action, pattern }) => `--filter=${action === "include" ? "+" : "-"} ${pattern}`,

@@ -49,5 +49,8 @@ export const escapePath = (path: string) =>
     (character) => `\\#${character.codePointAt(0)!.toString(8).padStart(3, "0")}`,
   );
 
+/** The line of a file that came to be, or was replaced. */
+export const createdLine = (path: string) => `>f+++++++++ ${path}//`;
+
 /** The line of a deletion. */
 export const deletionLine = (path: string) => `${deleting}${path}//`;

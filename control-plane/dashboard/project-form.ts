@@ -55,6 +55,7 @@ function how(filled: Filled): Html {
     ${tick(filled, { name: "flag:rsync.hardLinks", label: "Keep hard links" })}
     ${field(filled, { name: "optional:rsync.indexesLast", label: "Indexes come last", options: [{ value: "", text: "no" }, ...options("debian", "rpm", "arch")] })}
     ${field(filled, { name: "filters:rsync.filters", label: "Filters", type: "area", hint: 'One a line, the first that matches decides: "+ /pool/**", "- *.iso"' })}
+    ${field(filled, { name: "optional:trace.style", label: "Trace file", hint: "Written into the tree after each sync: project/trace/HOST, or .lastsync", options: [{ value: "", text: "none" }, ...options("debian", "timestamp")] })}
     ${field(filled, { name: "number:rsync.bandwidthKiBps", label: "KiB per second", type: "number", hint: "None: no limit" })}
   </fieldset>`;
 }
@@ -76,6 +77,13 @@ function withLogin(body: Record<string, unknown>): Record<string, unknown> {
   const { user, password } = (body["login"] ?? {}) as { user?: unknown; password?: unknown };
   const login = user ? { user, ...(password ? { password } : {}) } : null;
   return { ...body, login };
+}
+
+/** A trace file without a style is none; Debian's has no path, whatever the one before had. */
+function withTrace(body: Record<string, unknown>): Record<string, unknown> {
+  const { style } = (body["trace"] ?? {}) as { style?: unknown };
+  const trace = style ? { style, ...(style === "debian" && { path: null }) } : null;
+  return { ...body, trace };
 }
 
 /** What is left out of a new project has its default. */
@@ -134,7 +142,7 @@ export function addProjectForms(app: Hono<SignedIn>, site: Site): void {
     const sent = new URLSearchParams(await c.req.text());
     const version = sent.get("version") ?? "";
     try {
-      const body = withLogin(formBody(sent));
+      const body = withTrace(withLogin(formBody(sent)));
       const { body: saved } = await (name === null
         ? site.rest(c, { path: "/v1/projects", body: withoutNulls(body) })
         : site.rest(c, {

@@ -26,6 +26,7 @@ import type { TimeWindow } from "../../protocol/schedule.ts";
 import type { Site } from "../../protocol/site.ts";
 import type { AttemptState, RunState, TaskState } from "../../protocol/states.ts";
 import type { TokenScope } from "../../protocol/token.ts";
+import type { Trace } from "../../protocol/trace.ts";
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
 const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
@@ -177,6 +178,8 @@ export const projects = pgTable(
     maxDeletePercent: integer("max_delete_percent").notNull(),
     /** FTP hosts compare their whole tree as often, though change lists have brought it there. */
     reconcileDays: integer("reconcile_days").notNull().default(7),
+    /** File that hosts leave in the tree; null: none. */
+    trace: jsonb("trace").$type<Trace>(),
     /** Number of the latest published state. */
     generation: bigint("generation", { mode: "number" }).notNull().default(0),
     /** Entries of the master's tree, as its last scan counted them. */

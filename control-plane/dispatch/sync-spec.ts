@@ -129,6 +129,8 @@ export async function specOfReplica(
       approvedDeletions: null,
     },
     scanEverySeconds: project.scanEveryHours * 3600,
+    // Not null: agents that know nothing of it refuse an order that names it.
+    ...(project.trace && { trace: project.trace }),
   };
 }
 

@@ -206,9 +206,13 @@ export async function replaceProject(
     })
     .where(eq(projects.id, stored.id))
     .returning();
-  const { rsync } = stored;
-  // What a host did not delete or link before, no list will tell it to.
-  if (rsync.delete !== values.rsync.delete || rsync.hardLinks !== values.rsync.hardLinks)
+  const { rsync, trace } = stored;
+  // What a host did not delete or link before, or left in the tree as its own, no list will tell it to.
+  if (
+    rsync.delete !== values.rsync.delete ||
+    rsync.hardLinks !== values.rsync.hardLinks ||
+    (trace !== null && !isDeepStrictEqual(trace, values.trace))
+  )
     await ctx.db.update(replicas).set({ scannedAt: null }).where(eq(replicas.projectId, stored.id));
   if (values.path !== stored.path) await startAnew(ctx, { project: project! });
   const [master] = await ctx.db

@@ -1,10 +1,13 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { traceFileOf } from "../../agent/trace-file.ts";
 import { workOn } from "../../agent/work.ts";
 import { compareTrees } from "../../demo/compare.ts";
 import type { SyncSpec } from "../../protocol/order.ts";
 import type { ChangeList, Report } from "../../protocol/report.ts";
+import type { Trace } from "../../protocol/trace.ts";
 import { makeAgentCtx } from "./agent.ts";
 import { startCuttingProxy } from "./cutting-proxy.ts";
 import { startMastersDaemon, startSource, syncSpec } from "./rsync.ts";
@@ -28,13 +31,15 @@ export async function makeAgentsFleet({ chroot = true }: { chroot?: boolean } = 
   const { port } = await startMastersDaemon({ tree: master.mirrorRoot, stateDir: master.stateDir });
   if (!chroot) await withoutChroot(master.stateDir);
   const hosts = [await makeAgentCtx(), await makeAgentCtx()];
+  for (const [index, { ctx }] of [master, ...hosts].entries())
+    Object.assign(ctx.identity, { host: ["hub", "ftp-a", "ftp-b"][index], hostId: randomUUID() });
   const proxies = {
     upstream: await startCuttingProxy(upstream),
     master: await startCuttingProxy({ port }),
   };
   let count = 0;
-  /** A new project, and what the control plane knows of it. */
-  const begin = async () => {
+  /** A new project, and what the control plane knows of it; what is put into `wants` changes its orders. */
+  const begin = async (wants: { trace?: Trace } = {}) => {
     const project = `project-${count++}`;
     await mkdir(join(upstream.tree, project));
     const state = {
@@ -70,6 +75,7 @@ export async function makeAgentsFleet({ chroot = true }: { chroot?: boolean } = 
             },
           ],
           limits: { ...syncSpec({ port: 1 }).limits, approvedDeletions: 1_000_000 },
+          ...wants,
           ...order,
         },
         signal: end.signal,
@@ -84,13 +90,14 @@ export async function makeAgentsFleet({ chroot = true }: { chroot?: boolean } = 
       const result = await run(master, proxies.upstream, how, { publish: state.generation + 1 });
       if (result.outcome !== "ok" || how.kind === "lost") {
         state.unpublished = true;
-        return;
+        return result;
       }
       const { changes, changeList } = result;
-      if (changes === 0 && !changeList && !state.unpublished && state.generation > 0) return;
+      if (changes === 0 && !changeList && !state.unpublished && state.generation > 0) return result;
       state.generation += 1;
       state.unpublished = false;
       if (changeList) state.lists.set(state.generation, changeList);
+      return result;
     };
     const results: Report[] = [];
     const follow = async (
@@ -130,12 +137,15 @@ export async function makeAgentsFleet({ chroot = true }: { chroot?: boolean } = 
       state.carried[index] = generation;
       return result.scanned ? "scan" : "lists";
     };
+    /** Of a host's tree to the master's, but for the host's own trace file. */
     const differences = async (index: number) => {
+      const { ctx, mirrorRoot } = hosts[index]!;
       const compared = await compareTrees({
         expected: join(master.mirrorRoot, project),
-        actual: join(hosts[index]!.mirrorRoot, project),
+        actual: join(mirrorRoot, project),
       });
-      return compared.differences;
+      const own = traceFileOf(wants, ctx.identity);
+      return compared.differences.filter((line) => !line.startsWith(`/${own}: `));
     };
     const remove = async () => {
       for (const root of [
@@ -149,8 +159,11 @@ export async function makeAgentsFleet({ chroot = true }: { chroot?: boolean } = 
     const isPublished = () => !state.unpublished;
     return {
       root: join(upstream.tree, project),
+      masterRoot: join(master.mirrorRoot, project),
       hostRoots,
+      wants,
       isPublished,
+      generation: () => state.generation,
       results,
       pull,
       follow,

@@ -54,7 +54,7 @@ export function syncSpec({ port, ...overrides }: { port: number } & Partial<Sync
 
 /** The one rsync of a spec that has one. */
 export function pullOf({ steps: [step], options, limits }: SyncSpec): Pull {
-  return { source: step!.sources[0]!.source, options, limits };
+  return { source: step!.sources[0]!.source, options, limits, own: null };
 }
 
 /** A real daemon as the master's agent runs it, which admits ftp1. */

@@ -74,6 +74,29 @@ test("whatever passes the schemas, only known options stand before -- and two op
   expect(built).toBeGreaterThan(100);
 });
 
+test.each([
+  [true, "--filter=-p /project/trace/ftp1"],
+  [false, "--filter=-rp /project/trace/ftp1"],
+])("a host's own file comes before all other filters (alone: %j)", (alone, expected) => {
+  const options = rsyncOptionsSchema.parse({
+    filters: [{ action: "include", pattern: "/project/***" }],
+  });
+  const argv = buildArgv({
+    pull: {
+      ...pullOf(syncSpec({ port: 1, options })),
+      own: { path: "project/trace/ftp1", alone },
+    },
+    destination: "/srv/x",
+    maxDelete: 0,
+    without: ["Release*"],
+  });
+  expect(argv.filter((argument) => argument.startsWith("--filter="))).toEqual([
+    expected,
+    "--filter=- Release*",
+    "--filter=+ /project/***",
+  ]);
+});
+
 test("without delete there is neither --delete nor a limit of deletions", () => {
   const options = rsyncOptionsSchema.parse({ delete: false });
   const argv = buildArgv({

@@ -96,6 +96,7 @@ test("a form adds a project as REST does, tells what was wrong at the field, edi
     "flag:rsync.delete": "true",
     "filters:rsync.filters": "+ /epel/\r\n- *.iso",
     "number:maxAttempts": "",
+    "optional:trace.style": "debian",
     "optional:login.user": "us",
     "optional:login.password": "secret of the upstream",
   };
@@ -115,6 +116,7 @@ test("a form adds a project as REST does, tells what was wrong at the field, edi
     maxAttempts: 3,
     schedule: "5 * * * *",
     login: { user: "us", passwordSet: true },
+    trace: { style: "debian" },
     rsync: {
       filters: [
         { action: "include", pattern: "/epel/" },
@@ -141,6 +143,24 @@ test("a form adds a project as REST does, tells what was wrong at the field, edi
   expect(wrong.status).toBe(422);
   await post("/projects/fedora/delete", { name: "fedora", version: ends });
   expect((await get("/projects/fedora")).status).toBe(404);
+});
+
+test("a form gives a project another trace file, whatever the one before was, or none", async () => {
+  await createProject(fleet.current, { trace: { style: "timestamp", path: "synced" } });
+  const { operate } = fleet.current;
+  const { get, post } = await signedIn(fleet.current, "admin");
+  const read = async () => (await operate("GET", "/v1/projects/debian")).body;
+  const choose = async (style: string) => {
+    const version = String((await read()).version);
+    const sent = { "text:zone": "UTC", "optional:trace.style": style, version };
+    expect((await post("/projects/debian/edit", sent)).status).toBe(303);
+    return (await read()).trace;
+  };
+  const form = await (await get("/projects/debian/edit")).text();
+  expect(form).toMatch(/<option value="timestamp"\s+selected/);
+  expect(await choose("timestamp")).toEqual({ style: "timestamp", path: "synced" });
+  expect(await choose("debian")).toEqual({ style: "debian" });
+  expect(await choose("")).toBeNull();
 });
 
 test("held deletions are shown with their paths, and let go by a button", async () => {

@@ -74,6 +74,8 @@ test("what failed pulls changed makes a generation, though the one that succeede
 test.each([
   ["deletes from now on", { rsync: { delete: false } }, { rsync: { delete: true } }],
   ["keeps hard links from now on", { rsync: { hardLinks: false } }, { rsync: { hardLinks: true } }],
+  ["has no trace files any more", { trace: { style: "debian" } }, { trace: null }],
+  ["has another trace file", { trace: { style: "timestamp" } }, { trace: { path: "last" } }],
 ])("a project that %s is scanned once", async (_, before, after) => {
   await begin(before);
   await fleet.current.operate("PATCH", "/v1/projects/debian", after);
