@@ -15,6 +15,7 @@ import type { Ctx } from "./context.ts";
 import { connect } from "./db/connect.ts";
 import { migrate } from "./db/migrate.ts";
 import { openDatabase } from "./db/open-database.ts";
+import { sampleDisks } from "./db/queries/disk-samples.ts";
 import { removeOldAnswers } from "./db/queries/idempotent-answers.ts";
 import { leaseSeconds } from "./dispatch/lease.ts";
 import { reclaimExpired } from "./dispatch/reclaim.ts";
@@ -166,6 +167,7 @@ async function start({
       everySeconds: 3600,
       action: () => removeOldAnswers(ctx),
     }),
+    repeat({ log, name: "disk samples", everySeconds: 600, action: () => sampleDisks(ctx) }),
   );
   const stopping = new AbortController();
   closers.push(

@@ -99,6 +99,10 @@ export const hostSchema = z.object({
         freeBytes: z.int().meta({ description: "For the agent's user" }),
         totalInodes: z.int().meta({ description: "0: no fixed number of them" }),
         freeInodes: z.int(),
+        fullAt: z.iso.datetime().nullable().meta({
+          description:
+            "When nothing will be free if it goes on as in the last 30 days; null: not within two years, or not known yet",
+        }),
       }),
     )
     .meta({ description: "Room below its mirror roots; without a root that does not answer" }),

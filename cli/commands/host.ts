@@ -29,12 +29,13 @@ const hostTable = (hosts: Host[]) =>
 
 const share = (free: number, all: number) => Math.round((free / all) * 100);
 
-function roomText({ totalBytes, freeBytes, totalInodes, freeInodes }: Host["disks"][number]) {
+function roomText(disk: Host["disks"][number]) {
+  const { totalBytes, freeBytes, totalInodes, freeInodes, fullAt } = disk;
   const inodes =
     totalInodes === 0
       ? ""
       : `, ${freeInodes} of ${totalInodes} inodes (${share(freeInodes, totalInodes)} %)`;
-  return `${size(freeBytes)} of ${size(totalBytes)} free (${share(freeBytes, totalBytes)} %)${inodes}`;
+  return `${size(freeBytes)} of ${size(totalBytes)} free (${share(freeBytes, totalBytes)} %)${inodes}${fullAt === null ? "" : `, full about ${fullAt.slice(0, 10)}`}`;
 }
 
 function clockText({ clockSkewSeconds: skew }: Host): string | null {

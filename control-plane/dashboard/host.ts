@@ -37,6 +37,7 @@ function disk({
   freeBytes,
   totalInodes,
   freeInodes,
+  fullAt,
 }: Host["disks"][number]): Html {
   const taken = totalBytes > 0 ? (100 * (totalBytes - freeBytes)) / totalBytes : 0;
   return html`<li>
@@ -49,7 +50,7 @@ function disk({
     ></meter>
     <small
       >${taken.toFixed(0)} % taken, ${size(freeBytes)} of ${size(totalBytes)}
-      free${totalInodes > 0 && html`, ${count(freeInodes)} inodes free`}</small
+      free${totalInodes > 0 && html`, ${count(freeInodes)} inodes free`}${fullAt !== null && html`; full about <time datetime="${fullAt}">${fullAt.slice(0, 10)}</time> if it goes on as of late`}</small
     >
   </li>`;
 }

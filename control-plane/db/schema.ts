@@ -4,6 +4,7 @@ import {
   boolean,
   check,
   customType,
+  date,
   doublePrecision,
   index,
   integer,
@@ -120,6 +121,20 @@ export const hosts = pgTable("hosts", {
   clockSkewSeconds: doublePrecision("clock_skew_seconds"),
   createdAt: createdAt(),
 });
+
+/** How much was free below a mirror root, one a day. */
+export const diskSamples = pgTable(
+  "disk_samples",
+  {
+    hostId: uuid("host_id")
+      .notNull()
+      .references(() => hosts.id, { onDelete: "cascade" }),
+    root: text("root").notNull(),
+    day: date("day").notNull(),
+    freeBytes: bigint("free_bytes", { mode: "number" }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.hostId, table.root, table.day] })],
+);
 
 export const enrolmentTokens = pgTable("enrolment_tokens", {
   id: id(),

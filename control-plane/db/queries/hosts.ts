@@ -5,10 +5,11 @@ import type { Poll } from "../../../protocol/fleet.ts";
 import type { Host, HostCreate, hostsQuerySchema } from "../../../protocol/host.ts";
 import type { Ctx } from "../../context.ts";
 import { hosts } from "../schema.ts";
+import { growthOfRoom, withForecast } from "./disk-samples.ts";
 import { after, page } from "./page.ts";
 
 type HostRow = typeof hosts.$inferSelect;
-type Listed = { host: HostRow; runningTasks: number };
+type Listed = { host: HostRow; runningTasks: number; growth: Record<string, number> };
 
 const notFound = () => new AppError("not-found", "there is no such host");
 
@@ -18,10 +19,11 @@ const select = ({ db }: Pick<Ctx, "db">) =>
       host: hosts,
       // Written out: Drizzle names no table where a query has but one, and "id" would be the task's.
       runningTasks: sql<number>`(select count(*)::int from tasks t where t.host_id = hosts.id and t.state = 'leased')`,
+      growth: growthOfRoom,
     })
     .from(hosts);
 
-function hostView({ host, runningTasks }: Listed): Host {
+function hostView({ host, runningTasks, growth }: Listed): Host {
   return {
     id: host.id,
     name: host.name,
@@ -36,7 +38,9 @@ function hostView({ host, runningTasks }: Listed): Host {
     roots: host.roots.map(({ path }) => path),
     agentVersion: host.agentVersion,
     rsyncVersion: host.facts?.rsyncVersion ?? null,
-    disks: host.facts?.roots ?? [],
+    disks: (host.facts?.roots ?? []).map((disk) =>
+      withForecast(disk, { growth: growth[disk.path], at: host.factsAt! }),
+    ),
     clockSkewSeconds: host.clockSkewSeconds,
     factsAt: host.factsAt?.toISOString() ?? null,
     lastSeenAt: host.lastSeenAt?.toISOString() ?? null,
