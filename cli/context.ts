@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { type Client, createClient } from "../protocol/client.ts";
 import { AppError, parse } from "../protocol/errors.ts";
+import { nothing } from "./whole-number.ts";
 
 /** What each command gets first. */
 export type CliCtx = {
@@ -65,8 +66,11 @@ export const action =
   ): ((...given: unknown[]) => Promise<void>) =>
   async (...given) => {
     const command = given.at(-1) as Command;
-    await run(contextOf(command), {
-      args: command.args,
-      options: command.opts() as Options,
-    });
+    const options = Object.fromEntries(
+      Object.entries(command.opts()).map(([name, value]) => [
+        name,
+        value === nothing ? null : (value as unknown),
+      ]),
+    ) as Options;
+    await run(contextOf(command), { args: command.args, options });
   };

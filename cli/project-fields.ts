@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { AppError } from "../protocol/errors.ts";
 import { readSecret } from "./read-secret.ts";
-import { wholeNumberOr } from "./whole-number.ts";
+import { wholeNumberOptionOr } from "./whole-number.ts";
 import { fromYaml } from "./yaml.ts";
 
 /** Options that say something of a project. */
@@ -75,7 +75,7 @@ export const withFields = (command: Command) =>
     .option(
       "--fresh-within-seconds <n>",
       'age at which a replica counts as stale; "derived": twice the longest pause of its schedule',
-      wholeNumberOr("derived"),
+      wholeNumberOptionOr("derived"),
     )
     .option("--description <text>", "what people call it")
     .option(

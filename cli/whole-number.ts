@@ -12,3 +12,12 @@ export const wholeNumberOr =
   (word: string) =>
   (text: string): number | null =>
     text === word ? null : wholeNumber(text);
+
+/** What stands for null while commander parses: of null itself it would make "". */
+export const nothing = Symbol("null");
+
+/** The same for an option; `action` makes null of it. */
+export const wholeNumberOptionOr =
+  (word: string) =>
+  (text: string): number | typeof nothing =>
+    wholeNumberOr(word)(text) ?? nothing;

@@ -6,7 +6,7 @@ import { action, type CliCtx } from "../context.ts";
 import { ago, listing, table, time } from "../format.ts";
 import { patiently } from "../patiently.ts";
 import { collect } from "../project-fields.ts";
-import { wholeNumber, wholeNumberOr } from "../whole-number.ts";
+import { wholeNumber, wholeNumberOptionOr, wholeNumberOr } from "../whole-number.ts";
 import { heldTable } from "./held.ts";
 
 const watchSeconds = 2;
@@ -156,7 +156,7 @@ function addSettings(program: Command): void {
     .option(
       "--upstream-parallel <n>",
       'pulls at a time from one upstream host; "none" is no limit',
-      wholeNumberOr("none"),
+      wholeNumberOptionOr("none"),
     )
     .option(
       "--upstream-parallel-of <host=n>",
@@ -166,10 +166,10 @@ function addSettings(program: Command): void {
     .option(
       "--keep-runs <days>",
       'runs that have ended, with their tasks; "forever" is no limit',
-      wholeNumberOr("forever"),
+      wholeNumberOptionOr("forever"),
     )
-    .option("--keep-logs <days>", "logs of tasks that have ended", wholeNumberOr("forever"))
-    .option("--keep-audit <days>", "audit events", wholeNumberOr("forever"))
+    .option("--keep-logs <days>", "logs of tasks that have ended", wholeNumberOptionOr("forever"))
+    .option("--keep-audit <days>", "audit events", wholeNumberOptionOr("forever"))
     .option(
       "--alert-failed-runs <n>",
       "alert when so many runs of a project failed one after the other",

@@ -4,7 +4,7 @@ import type { Host, Role } from "../../protocol/host.ts";
 import { action, type CliCtx } from "../context.ts";
 import { ago, listing, size, table, time } from "../format.ts";
 import { collect } from "../project-fields.ts";
-import { wholeNumberOr } from "../whole-number.ts";
+import { wholeNumberOptionOr } from "../whole-number.ts";
 
 const labelText = (labels: Host["labels"]) =>
   Object.entries(labels)
@@ -149,12 +149,12 @@ export function addHost(program: Command): void {
     .option(
       "--parallel <n>",
       'tasks at a time; "agent" is what its agent is set to',
-      wholeNumberOr("agent"),
+      wholeNumberOptionOr("agent"),
     )
     .option(
       "--serves <n>",
       'FTP hosts that may pull from this master at a time; "all" is no limit',
-      wholeNumberOr("all"),
+      wholeNumberOptionOr("all"),
     )
     .action(
       action<{ address?: string[]; parallel?: number | null; serves?: number | null }>(
