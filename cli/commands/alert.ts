@@ -1,19 +1,8 @@
-import { type Command, Option } from "commander";
-import {
-  type Alert,
-  type AlertCondition,
-  alertConditions,
-  type Receiver,
-  type ReceiverKind,
-  receiverKinds,
-} from "../../protocol/alert.ts";
-import { AppError } from "../../protocol/errors.ts";
-import { action, type CliCtx } from "../context.ts";
-import { exitFailed } from "../exit-status.ts";
-import { ago, table, time } from "../format.ts";
-import { collect } from "../project-fields.ts";
-import { readSecret } from "../read-secret.ts";
-import { wholeNumberOr } from "../whole-number.ts";
+import type { Command } from "commander";
+import type { Alert } from "../../protocol/alert.ts";
+import { action } from "../context.ts";
+import { ago, table } from "../format.ts";
+import { addReceivers } from "./alert-receivers.ts";
 
 const alertTable = (alerts: Alert[]) =>
   alerts.length === 0
@@ -29,131 +18,6 @@ const alertTable = (alerts: Alert[]) =>
           root === null ? detail : `${root}: ${detail}`,
         ]),
       );
-
-function stateOf({ silencedUntil, waitingMessages, lastError }: Receiver): string {
-  if (silencedUntil !== null && Date.parse(silencedUntil) > Date.now())
-    return `silent until ${time(silencedUntil)}`;
-  return waitingMessages === 0 ? "" : `${waitingMessages} waiting: ${lastError ?? "being sent"}`;
-}
-
-const receiverTable = (receivers: Receiver[]) =>
-  table(
-    ["NAME", "KIND", "ADDRESS", "CONDITIONS", "DELIVERED", "STATE"],
-    receivers.map((receiver) => [
-      receiver.name,
-      receiver.kind,
-      [receiver.address, receiver.room, ...receiver.to].filter(Boolean).join(" "),
-      receiver.conditions.length === alertConditions.length ? "all" : receiver.conditions.join(","),
-      ago(receiver.lastDeliveredAt),
-      stateOf(receiver),
-    ]),
-  );
-
-type Added = {
-  kind: ReceiverKind;
-  room?: string;
-  from?: string;
-  to?: string[];
-  condition?: AlertCondition[];
-  project?: string[];
-  host?: string[];
-  remindHours?: number | null;
-};
-
-/** What must not stand in an argument: a signing secret or access token, else the URL, which may hold one. */
-async function secretsOf({
-  kind,
-  url,
-}: {
-  kind: ReceiverKind;
-  url: string | undefined;
-}): Promise<{ url: string; secret?: string }> {
-  if (kind !== "webhook" && kind !== "matrix")
-    return { url: url ?? (await readSecret("URL, with what is secret in it: ")) };
-  if (url === undefined)
-    throw new AppError("invalid-input", `the URL is missing: ${kind} needs it`);
-  const what = kind === "webhook" ? "Signing secret (whsec_…): " : "Access token: ";
-  return { url, secret: await readSecret(what) };
-}
-
-async function addReceiver(
-  { client, print }: CliCtx,
-  { name, url, options }: { name: string; url: string | undefined; options: Added },
-): Promise<void> {
-  const { kind, room, from, to, condition, project, host, remindHours } = options;
-  const made = await client.createAlertReceiver({
-    name,
-    kind,
-    ...(await secretsOf({ kind, url })),
-    ...(room !== undefined && { room }),
-    ...(from !== undefined && { from }),
-    ...(to && { to }),
-    ...(condition && { conditions: condition }),
-    ...(project && { projects: project }),
-    ...(host && { hosts: host }),
-    ...(remindHours !== undefined && { remindHours }),
-  });
-  print(made, (receiver) => receiverTable([receiver]));
-}
-
-/** "4h" or "2d" from now, or a time; "none" is null. */
-function silenceEnd(text: string): string | null {
-  if (text === "none") return null;
-  const [, number, unit] = /^(\d{1,5})([hd])$/.exec(text) ?? [];
-  if (number !== undefined)
-    return new Date(
-      Date.now() + Number(number) * (unit === "h" ? 3_600_000 : 86_400_000),
-    ).toISOString();
-  if (Number.isNaN(Date.parse(text)))
-    throw new AppError(
-      "invalid-input",
-      `--until "${text}" must be hours ("4h"), days ("2d"), a time, or "none"`,
-    );
-  return new Date(text).toISOString();
-}
-
-function addReceivers(alert: Command): void {
-  alert
-    .command("receivers")
-    .description("list who is told, and whether messages wait; URLs and secrets cannot be read")
-    .action(
-      action(async ({ client, print }) => print(await client.listAlertReceivers(), receiverTable)),
-    );
-  alert
-    .command("add")
-    .description("make a receiver; a secret is asked for, or read from standard input")
-    .argument("<name>")
-    .argument(
-      "[url]",
-      "of a webhook or a Matrix homeserver; of another kind it may hold a secret: left out, it is asked for",
-    )
-    .addOption(new Option("--kind <kind>", "where to").choices(receiverKinds).makeOptionMandatory())
-    .option("--room <id>", "of Matrix: the room's id")
-    .option("--from <address>", "of e-mail: the sender")
-    .option("--to <address>", "of e-mail; may be repeated", collect)
-    .option("--condition <condition>", `${alertConditions.join(", ")}; may be repeated`, collect)
-    .option("--project <name>", "tell of these alone; may be repeated", collect)
-    .option("--host <name>", "tell of what is on these alone; may be repeated", collect)
-    .option(
-      "--remind-hours <n>",
-      'tell again of what goes on (default 24); "never"',
-      wholeNumberOr("never"),
-    )
-    .action(
-      action<Added>(async (ctx, { args: [name, url], options }) =>
-        addReceiver(ctx, { name: name!, url, options }),
-      ),
-    );
-  alert
-    .command("remove")
-    .description("remove a receiver with what waits for it")
-    .argument("<name>")
-    .action(
-      action(async ({ client, print }, { args: [name] }) =>
-        print(await client.deleteAlertReceiver(name!), (gone) => `${gone.name}: removed`),
-      ),
-    );
-}
 
 /** `alert`. */
 export function addAlert(program: Command): void {
@@ -177,27 +41,4 @@ export function addAlert(program: Command): void {
       ),
     );
   addReceivers(alert);
-  alert
-    .command("test")
-    .description("send a receiver a message that tells nothing")
-    .argument("<name>")
-    .action(
-      action(async ({ client, print }, { args: [name] }) => {
-        const ended = await client.testAlertReceiver(name!);
-        print(ended, ({ error }) => (error === null ? "delivered" : `not delivered: ${error}`));
-        if (!ended.delivered) process.exitCode = exitFailed;
-      }),
-    );
-  alert
-    .command("silence")
-    .description("tell a receiver nothing for a time; then what began meanwhile and goes on")
-    .argument("<name>")
-    .requiredOption("--until <when>", '"4h", "2d", a time; "none" ends a silence')
-    .action(
-      action<{ until: string }>(async ({ client, print }, { args: [name], options }) =>
-        print(await client.silenceAlertReceiver(name!, silenceEnd(options.until)), (receiver) =>
-          receiverTable([receiver]),
-        ),
-      ),
-    );
 }

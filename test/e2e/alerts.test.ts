@@ -32,9 +32,15 @@ test("an alert that could not be delivered before the control plane was killed i
   const cli = cliOf(first);
   const port = await freePort();
   const hook = [`http://127.0.0.1:${port}/`, "--kind", "webhook", "--condition", "failed"];
+  const changed = () =>
+    cli(["alert", "set", "on-call", "--remind-hours", "never", "--host", "all"]);
+  expect((await changed()).status).toBe(4);
   const added = await cli(["alert", "add", "on-call", ...hook], `${webhookSecret}\n`);
   expect(added).toMatchObject({ status: 0, text: expect.stringContaining("on-call") });
   expect(added.text).not.toContain(webhookSecret);
+  expect((await changed()).status).toBe(0);
+  const [made] = await first.client.listAlertReceivers();
+  expect(made).toMatchObject({ conditions: ["failed"], hosts: null, remindHours: null });
   const tested = await cli(["alert", "test", "on-call"]);
   expect(tested.text).toMatch(/^not delivered: .*ECONNREFUSED/);
   expect(tested.status).toBe(1);
