@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-/** End-to-end tests that wait for schedules, watchdogs and fail-overs: npm run test:long. */
-const long = ["replicas", "restore", "standing-orders", "cli-follow"].map(
+/** Tests that wait for schedules, watchdogs and fail-overs, or have many files: npm run test:long. */
+const long = ["replicas", "restore", "standing-orders", "cli-follow", "large-directory"].map(
   (name) => `test/e2e/${name}.test.ts`,
 );
 
