@@ -1,3 +1,4 @@
+import type { StatsFs } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
@@ -17,10 +18,24 @@ async function rsyncVersion({ rsync }: Pick<Config, "rsync">): Promise<string | 
   return /version v?(\d[\w.+-]{0,40})/.exec(stdout ?? "")?.[1] ?? null;
 }
 
-async function roomOf(path: string): Promise<HostFacts["roots"][number]> {
-  const { bsize, blocks, bavail, files, ffree } = await statfs(path);
+/**
+ * Room in a file system, as statfs says; null where its size is no number that can be meant. Some say of
+ * their inodes that there are 2^64 - 1: those have no fixed number.
+ */
+export function roomIn(
+  path: string,
+  { bsize, blocks, bavail, files, ffree }: Omit<StatsFs, "type" | "bfree" | "frsize">,
+): HostFacts["roots"][number] | null {
   const [totalBytes, freeBytes] = [blocks * bsize, bavail * bsize];
-  return { path, totalBytes, freeBytes, totalInodes: files, freeInodes: ffree };
+  if (![totalBytes, freeBytes].every(Number.isSafeInteger)) return null;
+  const counted = [files, ffree].every(Number.isSafeInteger);
+  return {
+    path,
+    totalBytes,
+    freeBytes,
+    totalInodes: counted ? files : 0,
+    freeInodes: counted ? ffree : 0,
+  };
 }
 
 /** What this host says of its machine. */
@@ -43,7 +58,8 @@ export async function watchHostFacts({
   const lookAt = (path: string) => {
     if (hanging.has(path) || hanging.size >= mostHanging) return null;
     hanging.add(path);
-    const room = roomOf(path)
+    const room = statfs(path)
+      .then((found) => roomIn(path, found))
       .catch(() => null)
       .finally(() => hanging.delete(path));
     return Promise.race([room, sleep(patienceMilliseconds, null, { ref: false })]);

@@ -34,6 +34,8 @@ export async function openMetrics({
   const text = metricsFile === null ? "{}" : await readFile(path, "utf8").catch(() => "{}");
   const known = endsSchema.safeParse(parseJson(text));
   const ends: Ends = known.success ? known.data : {};
+  // One after another: two syncs may end together.
+  let written: Promise<void> = Promise.resolve();
   return {
     ends: () => ends,
     note: async ({ project, outcome }) => {
@@ -42,7 +44,10 @@ export async function openMetrics({
       const succeeded = eventByOutcome[outcome] === "succeed";
       ends[project] = { at, succeeded, success: succeeded ? at : (ends[project]?.success ?? null) };
       // What cannot be written is known until the agent ends: a full disk must not fail a sync.
-      await writeFileAtomically({ path, text: JSON.stringify(ends), mode: 0o600 }).catch(() => {});
+      written = written.then(() =>
+        writeFileAtomically({ path, text: JSON.stringify(ends), mode: 0o600 }).catch(() => {}),
+      );
+      await written;
     },
   };
 }

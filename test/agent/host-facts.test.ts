@@ -1,7 +1,7 @@
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { watchHostFacts } from "../../agent/host-facts.ts";
+import { roomIn, watchHostFacts } from "../../agent/host-facts.ts";
 import { temporaryDirectory } from "../helpers/directory.ts";
 
 test("a host knows its rsync and the room below its roots, and leaves out a root that is missing", async () => {
@@ -24,4 +24,17 @@ test("an rsync that does not run has no version", async () => {
   const watch = await watchHostFacts({ rsync, mirrorRoots: [] });
   onTestFinished(watch.stop);
   expect(watch.latest()).toEqual({ rsyncVersion: null, roots: [] });
+});
+
+test("a file system that says all ones of its inodes has no fixed number of them, and one of its size no room", () => {
+  const found = { bsize: 4096, blocks: 1000, bavail: 10, files: 500, ffree: 50 };
+  expect(roomIn("/srv", found)).toMatchObject({ totalInodes: 500, freeInodes: 50 });
+  expect(roomIn("/srv", { ...found, ffree: 2 ** 64 })).toEqual({
+    path: "/srv",
+    totalBytes: 4_096_000,
+    freeBytes: 40_960,
+    totalInodes: 0,
+    freeInodes: 0,
+  });
+  expect(roomIn("/srv", { ...found, blocks: 2 ** 62 })).toBeNull();
 });
