@@ -20,6 +20,7 @@ import { removeOldAnswers } from "./db/queries/idempotent-answers.ts";
 import { leaseSeconds } from "./dispatch/lease.ts";
 import { reclaimExpired } from "./dispatch/reclaim.ts";
 import { startWake } from "./dispatch/wake.ts";
+import { deriveFreshTargets } from "./fleet/fresh-targets.ts";
 import { createApp } from "./http/app.ts";
 import { repeat } from "./repeat.ts";
 import { removeOld } from "./retention.ts";
@@ -135,6 +136,7 @@ async function start({
   closers.push(wake.close);
   const oidc = config.oidc && openOidc(config.oidc);
   const ctx: Ctx = { db, log, secrets, oidc, now, waitForWake: wake.waitForWake };
+  await deriveFreshTargets(ctx);
   await writeFirstAdminToken(ctx, { file: config.adminTokenFile });
 
   closers.push(

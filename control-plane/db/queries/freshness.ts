@@ -5,14 +5,15 @@ import { projects, replicas } from "../schema.ts";
 /**
  * When a project's source was last known to be what is published. With a schedule: the start of the last
  * pull that saw it. Without one nobody looks, and it is so until a trigger says otherwise: the source has
- * news since the first one whose pull has not succeeded.
+ * news since the first one whose pull has not succeeded. An undo, and what hosts did by themselves, are none.
  */
 const publishedFreshAt = ({ now }: Pick<Ctx, "now">) => sql`case
   when ${projects.schedule} is not null or ${projects.freshAt} is null then ${projects.freshAt}
   else greatest(${projects.freshAt}, coalesce(
     (select min(pull.created_at) from runs pull
       where pull.project_id = ${projects.id} and pull.created_at > ${projects.freshAt}
-        and pull.generation is null and pull.state <> 'skipped'),
+        and pull.generation is null and pull.state <> 'skipped'
+        and pull.trigger not in ('undo', 'standing')),
     ${projects.pausedAt}, ${now()}))
   end`;
 

@@ -198,6 +198,23 @@ test("deletions that are undone are not what the source has", async () => {
   expect(await ages()).toEqual({ master: 720, ftp1: 720, ftp2: null });
 });
 
+test("an undo that fails is no news of the source", async () => {
+  await createProject(fleet.current);
+  await pull();
+  await work(fleet.current, { agent: ftp1() });
+  pass(10 * minute);
+  await fleet.current.operate("POST", "/v1/projects/debian/undo");
+  await work(fleet.current, {
+    agent: master(),
+    result: { outcome: "fatal", exitCode: null, message: "nothing is in quarantine" },
+  });
+  // It has paused the project.
+  await fleet.current.operate("POST", "/v1/projects/debian/resume");
+  pass(100_000);
+  const { body } = await fleet.current.operate("GET", "/v1/replicas?project=debian");
+  expect(body.items.find(({ host }: any) => host === "master").stale).toBe(false);
+});
+
 test("a project says within which time it is to be fresh, or its schedule does", async () => {
   const { operate } = fleet.current;
   await createProject(fleet.current, { schedule: "0 */4 * * *", splaySeconds: 600 });
