@@ -44,6 +44,6 @@ const words: { [Condition in AlertCondition]: (facts: Facts[Condition]) => strin
     `${lost ? "its agent fell silent at work" : "rsync stopped making progress"}, in attempt ${attempts} at the latest`,
 };
 
-/** Says what is wrong; may hold words of an upstream or a host. */
+/** Says what is wrong; may hold words of an upstream or a host, of which half a character may have been cut off. */
 export const describe = ({ condition, facts }: Present): string =>
-  (words[condition] as (facts: Present["facts"]) => string)(facts);
+  (words[condition] as (facts: Present["facts"]) => string)(facts).toWellFormed();

@@ -72,6 +72,7 @@ const held = (): SQL => sql`
   select p.name project, h.name host, '' root,
     jsonb_build_object('deletions', d.deletions, 'entries', d.entries) facts
   from ${heldDeletions} d
+  join replicas r on r.project_id = d.project_id and r.host_id = d.host_id
   join projects p on p.id = d.project_id
   join hosts h on h.id = d.host_id and h.revoked_at is null`;
 
@@ -107,6 +108,7 @@ const noProgress = (): SQL => sql`
       where a.task_id = t.id
         and (a.state = 'superseded' or a.result ->> 'outcome' = 'stalled')) latest
     where t.state in ('queued', 'leased') and t.attempt >= 2 and latest.halted >= 2) t
+  join replicas r on r.project_id = t.project_id and r.host_id = t.host_id
   join projects p on p.id = t.project_id
   join hosts h on h.id = t.host_id and h.revoked_at is null`;
 

@@ -107,6 +107,16 @@ test("held deletions are an alert until they are decided, and not over while the
   expect(await afterwards()).toEqual([]);
 });
 
+test("what went wrong on a host that does not carry the project any more is over", async () => {
+  const { operate, ftp1 } = fleet.current;
+  await createProject(fleet.current);
+  await pull();
+  await work(fleet.current, { agent: ftp1, result: results.held });
+  expect(await look()).toEqual(["held debian ftp1"]);
+  await operate("PATCH", "/v1/projects/debian", { labels: { carries: "debian" } });
+  expect(await afterwards()).toEqual([]);
+});
+
 test("a disk that fills is an alert until clearly more is free than when it began", async () => {
   const { operate, ftp1 } = fleet.current;
   const room = async (freeBytes: number, freeInodes: number) => {
