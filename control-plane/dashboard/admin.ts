@@ -176,6 +176,12 @@ const answerOnce = (site: Site, c: Context, { title, said }: { title: string; sa
     </section>`,
   });
 
+/** The address that the browser has used: behind a TLS proxy, the request's own has another scheme. */
+function siteOf(c: Context): string {
+  const origin = c.req.header("origin") ?? "";
+  return new URL(URL.canParse(origin) ? origin : c.req.url).origin;
+}
+
 const joinLine = (
   c: Context,
   { token, host, expiresAt }: { token: string; host: string; expiresAt: string },
@@ -185,7 +191,7 @@ const joinLine = (
       is not shown again.
     </p>
     <pre id="once" class="secret" tabindex="0">
-MIRRORFLEET_ENROLMENT_TOKEN=${token} mirrorfleet-agent join --control-plane ${new URL(c.req.header("origin") ?? c.req.url).origin}</pre>`;
+MIRRORFLEET_ENROLMENT_TOKEN=${token} mirrorfleet-agent join --control-plane ${siteOf(c)}</pre>`;
 
 /** What concerns the whole fleet. */
 export function addAdminPages(app: Hono<SignedIn>, site: Site): void {

@@ -1,8 +1,8 @@
 import { hash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Context } from "hono";
-import { streamSSE } from "hono/streaming";
 import type { Ctx } from "../context.ts";
+import { eventStream } from "./event-stream.ts";
 import { html, type Html, raw } from "./html.ts";
 import { currentActor } from "./session.ts";
 
@@ -50,33 +50,27 @@ export function streamParts(
   { everySeconds, read }: { everySeconds: number; read: () => Promise<Round> },
 ): Response {
   let known = versionsIn(c.req.query("v") ?? "");
-  // nginx would keep back what is to be seen now.
-  c.header("x-accel-buffering", "no");
-  return streamSSE(
-    c,
-    async (out) => {
-      for (let waited = 0; !out.aborted && waited < longestSeconds; waited += everySeconds) {
-        const { parts, ended = false, reload = false } = await read();
-        const mayGoOn = (await currentActor(ctx, c)) !== null;
-        if (!mayGoOn || reload || parts.length !== known.length) {
-          await out.writeSSE({ event: "reload", data: "" });
-          return;
-        }
-        const changed = parts.filter(({ version }, index) => version !== known[index]);
-        // Without a word now and then, nobody notices that the other end has gone.
-        if (changed.length === 0) await out.write(":\n\n");
-        else {
-          const data = JSON.stringify(changed.map(({ id, html }) => [id, String(html)]));
-          await out.writeSSE({ event: "parts", data });
-        }
-        if (ended) {
-          await out.writeSSE({ event: "end", data: "" });
-          return;
-        }
-        known = parts.map(({ version }) => version);
-        await sleep(everySeconds * 1000);
+  return eventStream(ctx, c, async (out) => {
+    for (let waited = 0; !out.aborted && waited < longestSeconds; waited += everySeconds) {
+      const { parts, ended = false, reload = false } = await read();
+      const mayGoOn = (await currentActor(ctx, c)) !== null;
+      if (!mayGoOn || reload || parts.length !== known.length) {
+        await out.writeSSE({ event: "reload", data: "" });
+        return;
       }
-    },
-    async (error) => ctx.log.warn({ err: error }, "a page's stream has ended early"),
-  );
+      const changed = parts.filter(({ version }, index) => version !== known[index]);
+      // Without a word now and then, nobody notices that the other end has gone.
+      if (changed.length === 0) await out.write(":\n\n");
+      else {
+        const data = JSON.stringify(changed.map(({ id, html }) => [id, String(html)]));
+        await out.writeSSE({ event: "parts", data });
+      }
+      if (ended) {
+        await out.writeSSE({ event: "end", data: "" });
+        return;
+      }
+      known = parts.map(({ version }) => version);
+      await sleep(everySeconds * 1000);
+    }
+  });
 }

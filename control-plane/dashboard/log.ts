@@ -1,10 +1,10 @@
 import type { Context } from "hono";
-import { streamSSE } from "hono/streaming";
 import { AppError } from "../../protocol/errors.ts";
 import type { TaskDetail } from "../../protocol/run.ts";
 import type { Ctx } from "../context.ts";
 import { findLog, logLength, readLog } from "../db/queries/log-chunks.ts";
 import { followLog } from "../dispatch/follow-log.ts";
+import { eventStream } from "./event-stream.ts";
 import { html, type Html } from "./html.ts";
 import { logDecoder } from "./log-text.ts";
 import { currentActor, type SignedIn } from "./session.ts";
@@ -79,26 +79,21 @@ export async function streamLog(
 ): Promise<Response> {
   const { attempt } = await findLog(ctx, { taskId, attempt: numberIn(c.req.query("attempt"), 1) });
   let offset = numberIn(c.req.header("last-event-id") ?? c.req.query("offset"), 0);
-  c.header("x-accel-buffering", "no");
-  return streamSSE(
-    c,
-    async (out) => {
-      const gone = new AbortController();
-      out.onAbort(() => gone.abort());
-      const decode = logDecoder();
-      for await (const bytes of followLog(ctx, { taskId, attempt, offset, signal: gone.signal })) {
-        if ((await currentActor(ctx, c)) === null) break;
-        offset += bytes.length;
-        await out.writeSSE({
-          event: "log",
-          data: JSON.stringify(decode(bytes)),
-          id: String(offset),
-        });
-      }
-      await out.writeSSE({ event: "end", data: "" });
-    },
-    async (error) => ctx.log.warn({ err: error }, "a log's stream has ended early"),
-  );
+  return eventStream(ctx, c, async (out) => {
+    const gone = new AbortController();
+    out.onAbort(() => gone.abort());
+    const decode = logDecoder();
+    for await (const bytes of followLog(ctx, { taskId, attempt, offset, signal: gone.signal })) {
+      if ((await currentActor(ctx, c)) === null) break;
+      offset += bytes.length;
+      await out.writeSSE({
+        event: "log",
+        data: JSON.stringify(decode(bytes)),
+        id: String(offset),
+      });
+    }
+    await out.writeSSE({ event: "end", data: "" });
+  });
 }
 
 /** The log's bytes as they are, for a file: no browser shows them. */

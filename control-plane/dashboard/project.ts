@@ -3,9 +3,9 @@ import type { Project, Replica } from "../../protocol/project.ts";
 import type { RunDetail } from "../../protocol/run.ts";
 import type { Actor } from "../auth/actor.ts";
 import { readAuditEvents } from "../db/queries/audit-events.ts";
+import { heldTasks } from "../db/queries/held.ts";
 import { latestTaskId, readPulls, readRunsWithTasks } from "../db/queries/project-history.ts";
 import { readProject } from "../db/queries/projects.ts";
-import { readStatus } from "../db/queries/settings.ts";
 import { readTask } from "../db/queries/tasks.ts";
 import { operationButton } from "./buttons.ts";
 import { pullCharts } from "./charts.ts";
@@ -138,9 +138,8 @@ function runsPart(runs: RunDetail[]): Part {
 }
 
 async function heldPart({ ctx }: Site, actor: Actor, { name }: Project): Promise<Part> {
-  const { held } = await readStatus(ctx);
-  const mine = held.filter(({ project }) => project === name);
-  const tasks = await Promise.all(mine.map(({ task: id }) => readTask(ctx, { id })));
+  const held = await heldTasks(ctx, { project: name });
+  const tasks = await Promise.all(held.map((id) => readTask(ctx, { id })));
   const back = `/projects/${name}`;
   return part({
     id: "project-held",

@@ -349,6 +349,11 @@ export const tasks = pgTable(
       .on(table.projectId, table.hostId)
       .where(sql`${table.state} in ('queued', 'leased')`),
     index("tasks_of_project").on(table.projectId, table.queuedAt),
+    // The latest of each replica, and the latest pulls: found though most tasks are others'.
+    index("tasks_of_replica").on(table.projectId, table.hostId, table.queuedAt),
+    index("tasks_pulls")
+      .on(table.projectId, table.queuedAt)
+      .where(sql`${table.role} = 'master'`),
     index("tasks_of_host").on(table.hostId, table.queuedAt),
     index("tasks_latest").on(table.queuedAt),
     // One lease a poll, however often it is repeated.

@@ -14,7 +14,8 @@ import { register } from "./register.ts";
 /** The whole HTTP interface. Holds nothing that another replica needs: any request may go to any replica. */
 export function createApp(ctx: Ctx): Hono {
   const app = new Hono();
-  app.use(secureHeaders());
+  // With "no-referrer" browsers would say "null" as the origin of our own forms.
+  app.use(secureHeaders({ referrerPolicy: "same-origin" }));
   app.use("/v1/*", forNobodyElse);
   app.use(failureLimit());
   app.use(

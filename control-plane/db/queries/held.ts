@@ -1,4 +1,5 @@
 import { sql } from "drizzle-orm";
+import type { Ctx } from "../../context.ts";
 
 /** A table of the deletions that wait for an operator: `task, project_id, host_id, deletions, entries`. */
 export const heldDeletions = sql`(
@@ -11,3 +12,15 @@ export const heldDeletions = sql`(
     and not exists (
       select from tasks newer where newer.project_id = t.project_id
         and newer.host_id = t.host_id and newer.queued_at > t.queued_at))`;
+
+/** Ids of a project's tasks whose deletions wait for an operator, by host. */
+export async function heldTasks(
+  { db }: Pick<Ctx, "db">,
+  { project }: { project: string },
+): Promise<string[]> {
+  const { rows } = await db.execute<{ task: string }>(sql`
+    select d.task from ${heldDeletions} d
+    join projects p on p.id = d.project_id join hosts h on h.id = d.host_id
+    where p.name = ${project} order by h.name`);
+  return rows.map(({ task }) => task);
+}

@@ -77,6 +77,15 @@ test("what another site sends does nothing", async () => {
   expect(older.status).toBe(303);
 });
 
+test("pages let their own forms say where they come from, and inviting works where a browser does not", async () => {
+  const { get, post } = await signedIn(fleet.current, "admin");
+  expect((await get("/admin")).headers.get("referrer-policy")).toBe("same-origin");
+  const own = { "sec-fetch-site": "same-origin", origin: "null" };
+  const invited = await post("/admin/hosts/ftp1/invite", {}, own);
+  expect(invited.status).toBe(200);
+  expect(await invited.text()).toContain("mirrorfleet-agent join --control-plane http://localhost");
+});
+
 test("buttons run those operations alone that there are buttons for", async () => {
   const { post } = await signedIn(fleet.current, "admin");
   for (const path of ["/do/v1/tokens", "/do/v1/hosts", "/do/v1/task-keys/rotate"])

@@ -1,0 +1,2 @@
+CREATE INDEX "tasks_of_replica" ON "tasks" USING btree ("project_id","host_id","queued_at");--> statement-breakpoint
+CREATE INDEX "tasks_pulls" ON "tasks" USING btree ("project_id","queued_at") WHERE "tasks"."role" = 'master';
