@@ -93,7 +93,7 @@ export const pollSchema = z.strictObject({
   /** Projects that it works on by standing orders now: it cannot take tasks of theirs. */
   busy: z.array(projectName).max(1000).default([]),
   /** Where they are news. */
-  facts: hostFactsSchema.optional().catch(undefined),
+  facts: hostFactsSchema.optional(),
   /** The host's clock. */
   clock: z.iso.datetime().optional(),
 });
