@@ -1,9 +1,15 @@
 import { defineConfig } from "vitest/config";
 
 /** Tests that wait for schedules, watchdogs and fail-overs, or have many files: npm run test:long. */
-const long = ["replicas", "restore", "standing-orders", "cli-follow", "large-directory"].map(
-  (name) => `test/e2e/${name}.test.ts`,
-);
+const long = [
+  "e2e/replicas",
+  "e2e/restore",
+  "e2e/standing-orders",
+  "e2e/cli-follow",
+  "e2e/large-directory",
+  "e2e/alerts",
+  "control-plane/db/embedded-postgres-recovery",
+].map((name) => `test/${name}.test.ts`);
 
 export default defineConfig({
   test: {
@@ -12,7 +18,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.int.test.ts", "test/e2e/**", "test/browser/**"],
+          exclude: ["test/**/*.int.test.ts", "test/e2e/**", "test/browser/**", ...long],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
