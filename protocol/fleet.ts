@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { roleSchema } from "./host.ts";
+import { instant } from "./instant.ts";
 import { hostAddress, hostName, moduleName, port, projectName, rootPath } from "./names.ts";
 
 const count = z.int().min(0);
@@ -95,7 +96,7 @@ export const pollSchema = z.strictObject({
   /** Where they are news. */
   facts: hostFactsSchema.optional(),
   /** The host's clock. */
-  clock: z.iso.datetime().optional(),
+  clock: instant.optional(),
 });
 export type Poll = z.infer<typeof pollSchema>;
 

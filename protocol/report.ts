@@ -104,7 +104,7 @@ export const resultSchema = z.strictObject({
   /** Of an attempt that is held. */
   held: heldSchema.nullable().default(null),
   /** Wall-clock seconds of the agent's work on this attempt. */
-  seconds: z.number().min(0),
+  seconds: z.number().min(0).max(1e9),
   /** Length in bytes of the whole log; chunks below it have been delivered. */
   logBytes: count,
 });

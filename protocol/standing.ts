@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { instant } from "./instant.ts";
 import { projectName } from "./names.ts";
 import { syncSpecSchema } from "./order.ts";
 import { resultSchema } from "./report.ts";
@@ -50,8 +51,8 @@ export type StandingOrders = z.infer<typeof standingOrdersSchema>;
 /** Body of `POST /v1/agent/standing-runs`: what a host did by a standing order. */
 export const standingRunSchema = z.strictObject({
   order: z.string().max(900_000),
-  scheduledFor: z.iso.datetime(),
-  startedAt: z.iso.datetime(),
+  scheduledFor: instant,
+  startedAt: instant,
   result: resultSchema,
 });
 export type StandingRun = z.infer<typeof standingRunSchema>;

@@ -132,7 +132,8 @@ async function sumUp(
 async function noteFreshness(ctx: Ctx, report: Report): Promise<void> {
   const { projectId, hostId, role, result, state } = report;
   if (state !== "succeeded") return;
-  const startedAt = sql`${report.startedAt.toISOString()}::timestamptz`;
+  // A host's clock may be ahead: nothing is fresher than now.
+  const startedAt = sql`least(${report.startedAt.toISOString()}::timestamptz, ${ctx.now()})`;
   const ofMaster = sql`(select m.fresh_at from replicas m
     where m.project_id = ${projectId} and m.role = 'master' and m.fresh_at <= ${startedAt})`;
   await ctx.db

@@ -233,8 +233,9 @@ test("another host's order, a time that it does not name, and one that was not s
 
 test("what hosts did by themselves makes them fresh, and with the master what is published where nothing was new", async () => {
   const { masters, hosts } = await begin();
-  const { master, ftp1 } = fleet.current;
+  const { master, ftp1, clock } = fleet.current;
   const [first, second, third, fourth] = masters.claims.occurrences;
+  clock.offsetSeconds += 5 * 3600;
   const fresh = async () =>
     (await projectOf()).replicas.map(({ freshAt }: any) => Date.parse(freshAt) / 1000);
   const byMaster = (at: number, result: object) =>
@@ -250,6 +251,29 @@ test("what hosts did by themselves makes them fresh, and with the master what is
   expect(await fresh()).toEqual([third, first]);
   await reportRun(ftp1, { order: hosts.order, at: third! });
   expect(await fresh()).toEqual([third, third]);
+});
+
+test("a host whose clock is ahead makes nothing fresher than now", async () => {
+  const { masters } = await begin();
+  const { master } = fleet.current;
+  const at = masters.claims.occurrences.at(-1)!;
+  await reportRun(master, { order: masters.order, at, result: { changes: 0 } });
+  const [{ freshAt }] = (await projectOf()).replicas;
+  expect(Date.parse(freshAt)).toBeLessThanOrEqual(Date.now() + 1000);
+});
+
+test("a time that no database can hold is refused by its name", async () => {
+  const { masters } = await begin();
+  const [at] = masters.claims.occurrences;
+  const answer = await fleet.current.master.request("POST", "/v1/agent/standing-runs", {
+    order: masters.order,
+    scheduledFor: new Date(at! * 1000).toISOString(),
+    startedAt: "0000-01-01T00:00:00Z",
+    result: testResult({}),
+  });
+  expect(answer).toMatchObject({
+    body: { code: "invalid-input", errors: [{ field: "startedAt" }] },
+  });
 });
 
 test("a run that hosts did by themselves is counted, again where a later report changes its end", async () => {
