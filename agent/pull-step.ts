@@ -40,7 +40,7 @@ type Pull = {
   journal: Journal | null;
   /** Where deleted files go; null: nowhere. */
   keep: QuarantineEntry | null;
-  /** An rsync of the attempt before was killed: it may have left files under names of its own. */
+  /** An rsync of the attempt before, or of this one, was killed: it may have left files under names of its own. */
   killed: boolean;
 };
 
@@ -146,7 +146,7 @@ async function pullMaster(ctx: AgentCtx, pull: Pull, { carry }: { carry: Carry }
       `${formatRsyncUrl({ ...lists, user: null })} is not allowed on this host: scanning the whole tree (to allow it, add it to MIRRORFLEET_SOURCES)`,
     );
   if (carry.lists && killed)
-    input.onLine("an rsync of the attempt before was killed: scanning the whole tree");
+    input.onLine("an rsync before this one was killed: scanning the whole tree");
   const byLists =
     carry.lists && known && allowed && !killed
       ? await applyLists(ctx.config, {

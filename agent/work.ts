@@ -72,6 +72,10 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
   const sources: Source[] = [];
   const { stateDir } = ctx.config;
   const before = await noteBegin({ stateDir, project });
+  let killed = before === "killed";
+  const onKilled = () => {
+    killed = true;
+  };
   const journal = await journalOf(ctx, site);
   const keep =
     quarantine === null ? null : newQuarantineEntry({ quarantine, project, now: new Date() });
@@ -79,14 +83,14 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
     for (const { step, destination } of places) {
       const held = await holdDestination({ destination });
       try {
-        const inner = { ...ctx, config: { ...ctx.config, holding: held.fd } };
+        const inner = { ...ctx, config: { ...ctx.config, holding: held.fd, onKilled } };
         const done = await pullStep(inner, {
           step,
           destination,
           input,
           journal,
           keep,
-          killed: before === "killed",
+          killed,
         });
         result = together(result, done.result);
         sources.push(done.source);
@@ -96,8 +100,7 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
       if (eventByOutcome[result.outcome] !== "succeed") break;
     }
     if (eventByOutcome[result!.outcome] !== "succeed") {
-      if (result!.exitCode !== null && before !== "killed")
-        await noteFailure({ stateDir, project });
+      if (!killed) await noteFailure({ stateDir, project });
       return result!;
     }
     if (before !== null) for (const place of places) await removeStaging(place);

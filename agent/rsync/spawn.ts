@@ -16,6 +16,7 @@ export const keptStderr = 65_536;
 const keptPaths = 5;
 
 export type RsyncExit = {
+  /** Null: one of its processes was killed. Then it has not told all that it did, and may have left half a file. */
   exitCode: number | null;
   ended: "exited" | "timeout" | "stalled" | "interrupted";
   /** Paths created, changed or deleted. */
@@ -39,6 +40,8 @@ export type RsyncCtx = {
   wrapper: string[];
   /** Descriptor that holds the destination: rsync inherits it, and with it the hold. */
   holding?: number;
+  /** Called when a process of an rsync was killed. */
+  onKilled?: () => void;
 };
 
 export type RunInput = {
@@ -87,14 +90,25 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Ends a whole process group: TERM, then KILL; returns when nothing of it lives. */
-async function endGroup(pid: number): Promise<void> {
+/** Ends a whole process group: TERM, then KILL; returns when nothing of it lives, and whether it took a KILL. */
+async function endGroup(pid: number): Promise<boolean> {
   signalGroup(pid, "SIGTERM");
-  for (let waited = 0; groupLives(pid); waited += 0.1) {
+  let waited = 0;
+  for (; groupLives(pid); waited += 0.1) {
     if (waited >= graceSeconds) signalGroup(pid, "SIGKILL");
     await sleep(100);
   }
+  return waited > graceSeconds;
 }
+
+/** Exit codes of an rsync whose processes all came to their end. */
+const endedCodes = new Set([0, 23, 24, 25]);
+
+/** Pure. A receiver that ends by itself says so; one that was killed leaves it to its generator to say that something is wrong. */
+const receiverWasKilled = ({ exitCode, stderr }: Pick<RsyncExit, "exitCode" | "stderr">) =>
+  !endedCodes.has(exitCode ?? 0) &&
+  stderr.includes("[generator=") &&
+  !stderr.includes("[receiver=");
 
 /** Runs one rsync in a process group of its own, and leaves none of its processes behind. */
 export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExit> {
@@ -131,7 +145,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     encoding: "buffer",
     cleanup: true,
   });
-  let ending: Promise<void> | undefined;
+  let ending: Promise<boolean> | undefined;
   const end = (why: RsyncExit["ended"]) => {
     if (ending || child.pid === undefined) return;
     exit.ended = why;
@@ -183,14 +197,17 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
   clearTimeout(stall!);
   clearTimeout(wallClock);
   input.signal.removeEventListener("abort", interrupt);
-  await ending;
+  let killed = (await ending) ?? false;
   // rsync is two processes: the second must not outlive the first.
-  if (child.pid !== undefined && groupLives(child.pid)) await endGroup(child.pid);
+  if (child.pid !== undefined && groupLives(child.pid))
+    killed = (await endGroup(child.pid)) || killed;
   const missing = (result.cause as NodeJS.ErrnoException | undefined)?.code;
   exit.exitCode =
     missing === "ENOENT" ? 127 : missing === "EACCES" ? 126 : (result.exitCode ?? null);
   // rsync takes a connection that never was for one that broke off.
   if (exit.stderr.includes(tlsFault)) exit.exitCode = 10;
+  if (killed || receiverWasKilled(exit)) exit.exitCode = null;
+  if (exit.exitCode === null) ctx.onKilled?.();
   exit.stats = completeStats(stats);
   return exit;
 }
