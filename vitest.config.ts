@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** Tests that wait for schedules, watchdogs and fail-overs, or have many files: npm run test:long. */
+/** Tests that wait, end programs at many moments, or have many files: npm run test:long. */
 const long = [
   "e2e/replicas",
   "e2e/restore",
@@ -8,6 +8,8 @@ const long = [
   "e2e/cli-follow",
   "e2e/large-directory",
   "e2e/alerts",
+  "e2e/demo-interrupted",
+  "e2e/full-disk",
   "control-plane/db/embedded-postgres-recovery",
 ].map((name) => `test/${name}.test.ts`);
 

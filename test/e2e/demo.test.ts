@@ -1,25 +1,14 @@
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { databaseElsewhere, demo, processesIn } from "../helpers/demo.ts";
 import { temporaryDirectory } from "../helpers/directory.ts";
 
-const demo = fileURLToPath(new URL("../../demo/main.ts", import.meta.url));
 const node = process.execPath;
 
 const isRoot = process.getuid?.() === 0;
-
-/** Where a root's control plane said that it keeps the database, as its user cannot enter the demo's directory. */
-const databaseElsewhere = (output: string) => /the database is kept in (\S+),/.exec(output)?.[1];
-
-/** Processes whose command line or environment's state lies in this directory. */
-async function processesIn(directory: string): Promise<string[]> {
-  const { stdout } = await promisify(execFile)("ps", ["-eo", "pid,args"], { maxBuffer: 2 ** 24 });
-  return stdout.split("\n").filter((line) => line.includes(directory));
-}
 
 test("the demo syncs a fleet twice, verifies it, says so in JSON, and leaves nothing behind", async () => {
   // Closed to others: as root, the database then lies elsewhere, and is removed from there.
@@ -41,29 +30,6 @@ test("the demo syncs a fleet twice, verifies it, says so in JSON, and leaves not
   expect(database !== undefined).toBe(isRoot);
   if (database) expect(existsSync(database)).toBe(false);
 });
-
-test.each(["the demo is in", "control plane:", "have joined", "first sync", "syncing"])(
-  "Ctrl-C after %j ends the demo with 130 and leaves nothing behind",
-  async (marker) => {
-    const directory = await temporaryDirectory();
-    const child = spawn(node, [demo, "--once"], {
-      env: { ...process.env, TMPDIR: directory },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    let output = "";
-    child.stdout.on("data", (chunk: Buffer) => {
-      output += chunk.toString();
-      if (output.includes(marker)) child.kill("SIGINT");
-    });
-    const [status] = await once(child, "exit");
-    expect(status).toBe(130);
-    expect(output.trim().split("\n").at(-1)).toContain('{"ok":false,"reason":"ended by SIGINT"}');
-    expect(await processesIn(directory)).toEqual([]);
-    expect(await readdir(directory)).toEqual([]);
-    const database = databaseElsewhere(output);
-    if (database) expect(existsSync(database)).toBe(false);
-  },
-);
 
 test.each([
   [["--upstream", "/nowhere/at/all"], {}, "--upstream must be a directory"],
