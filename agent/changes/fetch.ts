@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { createReadStream, createWriteStream } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
@@ -77,9 +76,13 @@ function readLine(line: string): Change | null {
   return leader === null || isInside(leader) ? { ...change, path, leader } : null;
 }
 
-/** The records of all lists, in their order. */
+/** Characters that are written at a time: each write has a price of its own. */
+const portion = 65_536;
+
+/** The records of all lists, in their order, many at a time; NUL after each. */
 async function* readRecords({ lists, directory }: { lists: Lists; directory: string }) {
   let sequence = 0;
+  let text = "";
   for (const { generation } of lists) {
     const input = createReadStream(join(directory, String(generation)), "latin1");
     for await (const line of createInterface({ input })) {
@@ -88,10 +91,14 @@ async function* readRecords({ lists, directory }: { lists: Lists; directory: str
         throw new ListsUnusable(
           `change list ${generation} has a line that is none: ${line.slice(0, 200)}`,
         );
-      for (const each of recordsOf(change, { sequence })) yield `${each}\0`;
+      for (const each of recordsOf(change, { sequence })) text += `${each}\0`;
       sequence += 1;
+      if (text.length < portion) continue;
+      yield text;
+      text = "";
     }
   }
+  yield text;
 }
 
 /** Splits a stream into the texts that end with NUL; bytes as latin1. */
@@ -152,6 +159,31 @@ const asked = new Set<(typeof names)[number]>(["payload", "indexes", "above"]);
 /** Files of NUL-terminated paths, with the number of paths in each. */
 export type PathFiles = Record<(typeof names)[number], { path: string; paths: number }>;
 
+/** Opens a file to which paths are added, bytes as latin1. */
+async function openPathFile(path: string) {
+  const handle = await open(path, "w");
+  let text = "";
+  let paths = 0;
+  const flush = () => {
+    const full = text;
+    text = "";
+    return handle.appendFile(full, "latin1");
+  };
+  return {
+    /** Answers something to wait for where that is due. */
+    add: (each: string): Promise<void> | undefined => {
+      text += `${each}\0`;
+      paths += 1;
+      return text.length < portion ? undefined : flush();
+    },
+    end: async () => {
+      await flush();
+      return { path, paths };
+    },
+    close: () => handle.close(),
+  };
+}
+
 /** Folds fetched lists into what rsync has to be asked for, and what has to go. @throws ListsUnusable. */
 export async function writePathFiles({
   lists,
@@ -164,26 +196,23 @@ export async function writePathFiles({
   source: Source;
   options: RsyncOptions;
 }): Promise<PathFiles> {
-  const streams = Object.fromEntries(
-    names.map((name) => [name, createWriteStream(join(directory, name))]),
-  );
-  const files = Object.fromEntries(
-    names.map((name) => [name, { path: join(directory, name), paths: 0 }]),
-  ) as PathFiles;
-  const records = sorted(readRecords({ lists, directory }), { directory });
+  const files = {} as Record<(typeof names)[number], Awaited<ReturnType<typeof openPathFile>>>;
   const prefix = prefixOf(source);
-  const add = async (name: (typeof names)[number], path: string) => {
-    const bytes = Buffer.from(`${asked.has(name) ? prefix : ""}${unescapePath(path)}\0`, "latin1");
-    files[name].paths += 1;
-    if (!streams[name]!.write(bytes)) await once(streams[name]!, "drain");
-  };
-  const wanted = foldSorted(records, { isIndex: indexMatcher(options) });
-  for await (const { list, path, known } of wanted) {
-    await add(list, path);
-    if (known) await add("known", path);
+  try {
+    for (const name of names) files[name] = await openPathFile(join(directory, name));
+    const records = sorted(readRecords({ lists, directory }), { directory });
+    const wanted = foldSorted(records, { isIndex: indexMatcher(options) });
+    for await (const { list, path, known } of wanted) {
+      const bytes = unescapePath(path);
+      await files[list].add(asked.has(list) ? `${prefix}${bytes}` : bytes);
+      if (known) await files.known.add(bytes);
+    }
+    const done = {} as PathFiles;
+    for (const name of names) done[name] = await files[name].end();
+    return done;
+  } finally {
+    for (const file of Object.values(files)) await file.close();
   }
-  for (const stream of Object.values(streams)) await pipeline([], stream);
-  return files;
 }
 
 /** The paths of a file of `writePathFiles`, what is in a directory before the directory. */
