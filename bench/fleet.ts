@@ -49,7 +49,9 @@ export async function startFleet(
       daemonPort,
       source: host === "master" ? upstream : masterSource,
     });
-  await client.createProject({ name: "bench", upstream, maxDeletePercent: 100 });
+  // As the administrator of a Debian mirror would have it: the tree is like that of Debian's pool.
+  const rsync = { indexesLast: "debian" as const };
+  await client.createProject({ name: "bench", upstream, maxDeletePercent: 100, rsync });
   /** Syncs, and waits for the end. */
   const sync = async (): Promise<RunDetail> => {
     const { id } = await client.syncProject("bench");

@@ -6,6 +6,7 @@ import type { Result } from "../../protocol/report.ts";
 import type { QuarantineEntry } from "../quarantine.ts";
 import { pathsArgv, type Pull } from "../rsync/argv.ts";
 import { connectionOf } from "../rsync/connection.ts";
+import { indexPatterns } from "../rsync/indexes.ts";
 import { deletionLine, escapePath, readable } from "../rsync/itemize.ts";
 import { type RsyncCtx, type RsyncExit, runRsync } from "../rsync/spawn.ts";
 import { deletedStats } from "../rsync/stats.ts";
@@ -50,12 +51,13 @@ async function pullPaths(
   ctx: RsyncCtx,
   { pull, destination, password, signal, onLine }: Input,
   { path, paths }: PathFiles["payload"],
+  { atOnce }: { atOnce: boolean },
 ): Promise<Done> {
   if (paths === 0) return { changes: 0, stats: null };
   const exit = await runRsync(ctx, {
     ...pull.limits,
     connection: connectionOf(pull),
-    argv: pathsArgv({ pull, destination, pathsFile: path }),
+    argv: pathsArgv({ pull, destination, pathsFile: path, atOnce }),
     password,
     signal,
     onLine,
@@ -99,12 +101,14 @@ async function bring(
     };
   };
   if (deletes) and(await remove(input, files.replaced, { directory, mayBeReplaced: true }));
-  and(await pullPaths(ctx, input, files.payload));
-  and(await pullPaths(ctx, input, files.indexes));
+  // Nobody looks for a file before an index names it.
+  const atOnce = indexPatterns(input.pull.options).length > 0;
+  and(await pullPaths(ctx, input, files.payload, { atOnce }));
+  and(await pullPaths(ctx, input, files.indexes, { atOnce: false }));
   if (!deletes) return done;
   and(await remove(input, files.deleted, { directory, mayBeReplaced: false }));
   // The deletions have changed the times of what they were in.
-  and(await pullPaths(ctx, input, files.above));
+  and(await pullPaths(ctx, input, files.above, { atOnce: true }));
   return done;
 }
 

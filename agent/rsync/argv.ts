@@ -19,13 +19,12 @@ export type Pull = {
 };
 
 /**
- * What every rsync of a project's files has: how they come, and within which limits. Into an empty
- * directory they come at once: moving each into its place in the end takes twice as long, and nobody has
- * relied on that tree yet.
+ * What every rsync of a project's files has: how they come, and within which limits. `atOnce`: each into
+ * its place when it is whole, not all in the end, which takes twice as long.
  */
 const transferOptions = (
   { source, options, limits }: Pull,
-  { intoEmpty = false }: { intoEmpty?: boolean | undefined } = {},
+  { atOnce }: { atOnce: boolean },
 ): string[] => [
   // --archive without owner, group and devices: a mirror's files belong to the agent's user.
   "--links",
@@ -34,7 +33,7 @@ const transferOptions = (
   ...(options.hardLinks ? ["--hard-links"] : []),
   "--no-devices",
   "--no-specials",
-  intoEmpty ? `--partial-dir=${stagingName}` : "--delay-updates",
+  atOnce ? `--partial-dir=${stagingName}` : "--delay-updates",
   ...(options.bandwidthKiBps === null ? [] : [`--bwlimit=${options.bandwidthKiBps}`]),
   `--timeout=${limits.stallSeconds}`,
   `--contimeout=${connectTimeoutSeconds}`,
@@ -56,12 +55,14 @@ export const pathsArgv = ({
   pull,
   destination,
   pathsFile,
+  atOnce,
 }: {
   pull: Pull;
   destination: string;
   pathsFile: string;
+  atOnce: boolean;
 }): string[] => [
-  ...transferOptions(pull),
+  ...transferOptions(pull, { atOnce }),
   "--no-implied-dirs",
   "--trust-sender",
   "--from0",
@@ -80,15 +81,14 @@ export function buildArgv({
   pull,
   destination,
   maxDelete,
-  intoEmpty,
+  atOnce,
   backupDirectory,
   without = [],
 }: {
   pull: Pull;
   destination: string;
   maxDelete: number | "list";
-  /** The destination had nothing in it when the sync began. */
-  intoEmpty?: boolean;
+  atOnce: boolean;
   /** Where what this pass deletes or replaces goes; left out: nowhere. */
   backupDirectory?: string | undefined;
   /** Patterns to leave alone in this pass, before all other filters. */
@@ -97,7 +97,7 @@ export function buildArgv({
   const { source, options, own } = pull;
   return [
     "--recursive",
-    ...transferOptions(pull, { intoEmpty }),
+    ...transferOptions(pull, { atOnce }),
     ...(options.delete ? ["--delete-after"] : []),
     ...(maxDelete === "list" ? ["--dry-run"] : []),
     ...(options.delete && maxDelete !== "list" ? [`--max-delete=${maxDelete}`] : []),

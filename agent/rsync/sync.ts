@@ -126,20 +126,18 @@ function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
   return classifyExit({ exitCode: exit.exitCode, stderr: exit.stderr });
 }
 
-/** Everything but the indexes, where the options name some; null where they name none. Deletes nothing. */
+/**
+ * Everything but the indexes, where the options name some; null where they name none. Deletes nothing.
+ * Nobody looks for a file before an index names it: each comes into its place at once.
+ */
 async function pullPayload(
   ctx: RsyncCtx,
-  {
-    pull,
-    destination,
-    intoEmpty,
-    ...run
-  }: Omit<SyncInput, "backupDirectory"> & { intoEmpty: boolean },
+  { pull, destination, ...run }: Omit<SyncInput, "backupDirectory">,
 ): Promise<RsyncExit | null> {
   const without = indexPatterns(pull.options);
   if (without.length === 0) return null;
   run.onLine("everything but the indexes first");
-  const argv = buildArgv({ pull, destination, maxDelete: 0, intoEmpty, without });
+  const argv = buildArgv({ pull, destination, maxDelete: 0, atOnce: true, without });
   return runRsync(ctx, { ...run, ...pull.limits, connection: connectionOf(pull), argv });
 }
 
@@ -157,7 +155,8 @@ const isWhole = (payload: RsyncExit): boolean =>
 export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncResult> {
   const started = performance.now();
   const { pull, destination, backupDirectory, ...run } = input;
-  const intoEmpty = (await readdir(destination)).length === 0;
+  // Nobody has relied on an empty tree yet.
+  const atOnce = (await readdir(destination)).length === 0;
   const pass = (maxDelete: number | "list", onProgress = run.onProgress) =>
     runRsync(ctx, {
       ...run,
@@ -171,12 +170,12 @@ export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncRes
         pull,
         destination,
         maxDelete,
-        intoEmpty,
+        atOnce,
         backupDirectory:
           typeof maxDelete === "number" && maxDelete > 0 ? backupDirectory : undefined,
       }),
     });
-  const payload = await pullPayload(ctx, { pull, destination, intoEmpty, ...run });
+  const payload = await pullPayload(ctx, { pull, destination, ...run });
   if (payload && !isWhole(payload))
     return {
       ...classify({ exit: payload, pull }),

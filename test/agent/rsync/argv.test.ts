@@ -50,6 +50,7 @@ test("whatever passes the schemas, only known options stand before -- and two op
           pull: { ...pullOf(syncSpec({ port: 1 })), source: checked.data, options: options.data },
           destination: "/srv/mirror/debian",
           maxDelete,
+          atOnce: false,
         });
         const end = argv.indexOf("--");
         expect(argv.slice(0, end).every((argument) => /^--[a-z-]+(=|$)/.test(argument))).toBe(true);
@@ -88,6 +89,7 @@ test.each([
     },
     destination: "/srv/x",
     maxDelete: 0,
+    atOnce: false,
     without: ["Release*"],
   });
   expect(argv.filter((argument) => argument.startsWith("--filter="))).toEqual([
@@ -103,6 +105,7 @@ test("without delete there is neither --delete nor a limit of deletions", () => 
     pull: pullOf(syncSpec({ port: 1, options })),
     destination: "/srv/x",
     maxDelete: 0,
+    atOnce: false,
   });
   expect(argv.filter((argument) => argument.includes("delete"))).toEqual([]);
 });

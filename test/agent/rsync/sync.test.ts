@@ -61,19 +61,36 @@ async function fill(directory: string, { files }: { files: number }) {
     await writeFile(join(directory, `file-${index}`), `content ${index}`);
 }
 
+/** An rsync that notes the arguments of each call. */
+async function notingRsync({ stateDir }: { stateDir: string }) {
+  const calls = join(stateDir, "calls");
+  const rsync = join(stateDir, "rsync");
+  await writeFile(rsync, `#!/bin/sh\necho "$*" >>'${calls}'\nexec rsync "$@"\n`, { mode: 0o755 });
+  return { rsync, calls: async () => (await readFile(calls, "utf8")).split("\n").slice(0, -1) };
+}
+
 test("files are moved into their places in the end, but into an empty directory they come at once", async () => {
   const source = await startSource();
   await fill(source.tree, { files: 3 });
-  const calls = join(source.stateDir, "calls");
-  const rsync = join(source.stateDir, "rsync");
-  await writeFile(rsync, `#!/bin/sh\necho "$*" >>'${calls}'\nexec rsync "$@"\n`, { mode: 0o755 });
+  const { rsync, calls } = await notingRsync(source);
   expect(await pull(source, { rsync })).toMatchObject({ outcome: "ok" });
   await fill(source.tree, { files: 5 });
   expect(await pull(source, { rsync })).toMatchObject({ outcome: "ok" });
-  const [first, second] = (await readFile(calls, "utf8")).split("\n");
+  const [first, second] = await calls();
   expect(first).toContain("--partial-dir=.~tmp~");
   expect(first).not.toContain("--delay-updates");
   expect(second).toContain("--delay-updates");
+});
+
+test("what no index names yet comes at once, and the indexes in the end", async () => {
+  const source = await startSource();
+  await fill(source.destination, { files: 1 });
+  await fill(join(source.tree, "pool"), { files: 3 });
+  await writeFile(join(source.tree, "Release"), "names them");
+  const { rsync, calls } = await notingRsync(source);
+  const options = { indexesLast: "debian" as const, delete: false };
+  expect(await pull(source, { rsync, options })).toMatchObject({ outcome: "ok" });
+  expect((await calls()).map((call) => call.includes("--delay-updates"))).toEqual([false, true]);
 });
 
 test("a tree comes out exact: odd names, modes, times, symlinks, hard links, empty directories", async () => {
