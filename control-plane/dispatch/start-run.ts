@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql } from "drizzle-orm";
+import { and, eq, inArray, notExists, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Trigger } from "../../protocol/run.ts";
 import type { Ctx } from "../context.ts";
@@ -7,7 +7,7 @@ import { countRun } from "../db/queries/totals.ts";
 import { fleet, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { distribute } from "./fan-out.ts";
 import { wasPulledByStandingOrder } from "./standing-work.ts";
-import { notifyHost } from "./wake.ts";
+import { notifyHosts } from "./wake.ts";
 
 type RunRow = typeof runs.$inferSelect;
 
@@ -36,7 +36,7 @@ async function beginRun(
     notBefore: sql`${ctx.now()}`,
     queuedAt: sql`${ctx.now()}`,
   });
-  await notifyHost(ctx, { hostId: master!.hostId });
+  await notifyHosts(ctx, { hostIds: [master!.hostId] });
   return run;
 }
 
@@ -199,15 +199,19 @@ export async function startUndo(ctx: Ctx, { project }: { project: ProjectRow }):
   return run!;
 }
 
-/** Starts the run that waits behind a pull which has ended; the caller holds the project's row. */
+/** Starts the run that waits, unless another pulls; the caller holds the project's row. */
 export async function startQueuedRun(
   ctx: Ctx,
   { project }: { project: ProjectRow },
 ): Promise<void> {
+  const pulling = ctx.db
+    .select({ id: runs.id })
+    .from(runs)
+    .where(and(eq(runs.projectId, project.id), eq(runs.state, "running")));
   const [run] = await ctx.db
     .update(runs)
     .set({ state: "running", startedAt: sql`${ctx.now()}` })
-    .where(and(eq(runs.projectId, project.id), eq(runs.state, "queued")))
+    .where(and(eq(runs.projectId, project.id), eq(runs.state, "queued"), notExists(pulling)))
     .returning();
   if (run) await beginRun(ctx, { project, run });
 }

@@ -17,6 +17,20 @@ test("a run that waits is cancelled at once, and the one behind it starts", asyn
   expect(await cancel(first.id)).toMatchObject({ status: 409 });
 });
 
+test("a run that only distributes is cancelled beside one that pulls, and the one behind that waits on", async () => {
+  await createProject(fleet.current);
+  const distributing = await trigger(fleet.current);
+  await work(fleet.current, { agent: fleet.current.master });
+  const pulling = await trigger(fleet.current);
+  const waiting = await trigger(fleet.current);
+  expect(await cancel(distributing.id)).toMatchObject({
+    status: 200,
+    body: { state: "cancelled" },
+  });
+  expect((await readRun(fleet.current, pulling)).state).toBe("running");
+  expect((await readRun(fleet.current, waiting)).state).toBe("queued");
+});
+
 test("a run that works is cancelled when its agent says so, and is not tried again", async () => {
   await createProject(fleet.current);
   const run = await trigger(fleet.current);
