@@ -100,22 +100,19 @@ export async function openKeys(ctx: StoreCtx): Promise<TaskKey[]> {
 /** The key in use: the newest that is usable, or the first while the clock says that none is. */
 const current = (rows: Row[]) => rows.findLast(({ usable }) => usable) ?? rows[0]!;
 
-async function signWith(ctx: KeyCtx, { row, token }: { row: Row; token: SignJWT }) {
+/** Signs tokens, as many as are wanted, with one key. */
+export type TaskSigner = (input: { type: string; token: SignJWT }) => Promise<string>;
+
+async function signerOf(ctx: KeyCtx, { row }: { row: Row }): Promise<TaskSigner> {
   const d = await decryptAtRest(ctx.secrets, { encrypted: row.privateKey, owner: owner(row.kid) });
   const key = await importJWK({ kty: "OKP", crv: "Ed25519", x: row.x, d }, signatureAlgorithm);
-  return token.sign(key);
+  return ({ type, token }) =>
+    token.setProtectedHeader({ alg: signatureAlgorithm, typ: type, kid: row.kid }).sign(key);
 }
 
-/** Signs a token with the key in use. */
-export async function signWithTaskKey(
-  ctx: KeyCtx,
-  { type, token }: { type: string; token: SignJWT },
-): Promise<string> {
-  const row = current(await readRows(ctx));
-  return signWith(ctx, {
-    row,
-    token: token.setProtectedHeader({ alg: signatureAlgorithm, typ: type, kid: row.kid }),
-  });
+/** What signs with the key in use. */
+export async function openTaskSigner(ctx: KeyCtx): Promise<TaskSigner> {
+  return signerOf(ctx, { row: current(await readRows(ctx)) });
 }
 
 /** The public key of a kid that this fleet's keys have, or had. @throws AppError `not-authenticated`. */
@@ -172,10 +169,10 @@ export async function vouchedKeys(
       "conflict",
       "none of the keys that this host has pinned is known any more: invite it again",
     );
-  return signWith(ctx, {
-    row,
+  const sign = await signerOf(ctx, { row });
+  return sign({
+    type: tokenTypes.keys,
     token: new SignJWT({ jwks: await pinnedKeys(ctx) })
-      .setProtectedHeader({ alg: signatureAlgorithm, typ: tokenTypes.keys, kid: row.kid })
       .setIssuer(ctx.secrets.fleet)
       .setAudience(hostId)
       .setIssuedAt()

@@ -11,7 +11,7 @@ import {
 } from "../../protocol/order.ts";
 import { type StandingClaims, standingClaimsSchema } from "../../protocol/standing.ts";
 import type { Ctx } from "../context.ts";
-import { signWithTaskKey, taskKeyOf } from "./task-keys.ts";
+import { taskKeyOf, type TaskSigner } from "./task-keys.ts";
 
 /** Seconds within which an agent must begin what an order says. */
 const orderSeconds = 300;
@@ -25,16 +25,19 @@ const controlPlaneAudience = "control-plane";
 type Attempt = { taskId: string; hostId: string; attempt: number };
 
 type KeyCtx = Pick<Ctx, "db" | "now" | "secrets">;
+type FleetCtx = Pick<Ctx, "secrets">;
 
 function sign(
-  ctx: KeyCtx,
+  { secrets }: FleetCtx,
   {
+    signer,
     type,
     claims,
     audience,
     subject,
     seconds,
   }: {
+    signer: TaskSigner;
     type: string;
     claims: Record<string, unknown>;
     audience: string;
@@ -43,21 +46,22 @@ function sign(
   },
 ) {
   const token = new SignJWT(claims)
-    .setIssuer(ctx.secrets.fleet)
+    .setIssuer(secrets.fleet)
     .setAudience(audience)
     .setSubject(subject)
     .setJti(randomUUID())
     .setIssuedAt()
     .setExpirationTime(`${seconds}s`);
-  return signWithTaskKey(ctx, { type, token });
+  return signer({ type, token });
 }
 
 /** Signs a task order for one attempt on one host. */
 export function signOrder(
-  ctx: KeyCtx,
-  { taskId, hostId, attempt, sync }: Attempt & { sync: SyncSpec },
+  ctx: FleetCtx,
+  { signer, taskId, hostId, attempt, sync }: Attempt & { signer: TaskSigner; sync: SyncSpec },
 ) {
   return sign(ctx, {
+    signer,
     type: tokenTypes.order,
     claims: { attempt, sync },
     audience: hostId,
@@ -68,13 +72,15 @@ export function signOrder(
 
 /** Signs a standing order: what a host does by itself, for a project, while it is out of contact. */
 export async function signStandingOrder(
-  ctx: KeyCtx,
+  ctx: FleetCtx,
   {
+    signer,
     projectId,
     hostId,
     now,
     claims,
   }: {
+    signer: TaskSigner;
     projectId: string;
     hostId: string;
     now: Date;
@@ -90,7 +96,7 @@ export async function signStandingOrder(
     .setIssuedAt(from)
     .setNotBefore(from)
     .setExpirationTime(from + standingSeconds);
-  return signWithTaskKey(ctx, { type: tokenTypes.standing, token });
+  return signer({ type: tokenTypes.standing, token });
 }
 
 /**
@@ -119,10 +125,11 @@ export async function verifyStandingOrder(
 
 /** Signs the token that authorises the reports on one attempt. */
 export function signTaskToken(
-  ctx: KeyCtx,
-  { taskId, hostId, attempt, lease }: Attempt & { lease?: string },
+  ctx: FleetCtx,
+  { signer, taskId, hostId, attempt, lease }: Attempt & { signer: TaskSigner; lease?: string },
 ) {
   return sign(ctx, {
+    signer,
     type: tokenTypes.task,
     claims: { attempt, host: hostId, ...(lease !== undefined && { lease }) },
     audience: controlPlaneAudience,

@@ -6,7 +6,7 @@ import { countRun } from "../db/queries/totals.ts";
 import { projects, runs, tasks } from "../db/schema.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { startQueuedRun } from "./start-run.ts";
-import { notifyHost } from "./wake.ts";
+import { notifyHosts } from "./wake.ts";
 
 const finishedStates = new Set(["succeeded", "failed", "cancelled", "skipped"]);
 
@@ -24,7 +24,7 @@ async function cancelTasks(ctx: Ctx, { where }: { where: ReturnType<typeof and> 
     .where(and(where, eq(tasks.state, "leased")))
     .returning({ runId: tasks.runId, hostId: tasks.hostId });
   // Its held poll brings it the word, if that is sooner than its next heartbeat.
-  for (const { hostId } of leased) await notifyHost(ctx, { hostId });
+  await notifyHosts(ctx, { hostIds: leased.map(({ hostId }) => hostId) });
   return [...new Set([...waiting, ...leased].map(({ runId }) => runId))];
 }
 

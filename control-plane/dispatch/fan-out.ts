@@ -1,4 +1,4 @@
-import { and, eq, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
 import type { ChangeList } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
 import { generationFreshAt, keepFreshness } from "../db/queries/freshness.ts";
@@ -6,7 +6,7 @@ import type { ProjectRow } from "../db/queries/projects.ts";
 import { hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { isDueToReconcile, keepChangeList } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
-import { notifyHost } from "./wake.ts";
+import { notifyHosts } from "./wake.ts";
 
 type RunRow = typeof runs.$inferSelect;
 
@@ -33,30 +33,31 @@ export async function hostsBehind(
   return rows.map(({ hostId }) => hostId);
 }
 
-/** Widens the host's waiting task of an earlier run, if it has one: it becomes this run's. */
-async function widenWaitingTask(
+/** Widens the hosts' waiting tasks of earlier runs: they become this run's. Answers those hosts. */
+async function widenWaitingTasks(
   ctx: Ctx,
-  { project, run, hostId }: { project: ProjectRow; run: RunRow; hostId: string },
-) {
-  const [waiting] = await ctx.db
-    .select({ id: tasks.id, runId: tasks.runId })
+  { project, run, hostIds }: { project: ProjectRow; run: RunRow; hostIds: string[] },
+): Promise<Set<string>> {
+  const found = await ctx.db
+    .select({ id: tasks.id, runId: tasks.runId, hostId: tasks.hostId })
     .from(tasks)
     .where(
       and(
         eq(tasks.projectId, project.id),
-        eq(tasks.hostId, hostId),
+        inArray(tasks.hostId, hostIds),
         eq(tasks.role, "ftp"),
         eq(tasks.state, "queued"),
       ),
     )
     .for("update", { skipLocked: true });
-  if (!waiting) return false;
-  await ctx.db.update(tasks).set({ runId: run.id }).where(eq(tasks.id, waiting.id));
-  await closeRunIfDone(ctx, {
-    runId: waiting.runId,
-    reason: "a later run took its waiting hosts over",
-  });
-  return true;
+  if (found.length === 0) return new Set();
+  // One a host: another may wait beside it to be tried again.
+  const waiting = [...new Map(found.map((task) => [task.hostId, task])).values()];
+  const ids = waiting.map(({ id }) => id);
+  await ctx.db.update(tasks).set({ runId: run.id }).where(inArray(tasks.id, ids));
+  for (const runId of new Set(waiting.map((task) => task.runId)))
+    await closeRunIfDone(ctx, { runId, reason: "a later run took its waiting hosts over" });
+  return new Set(waiting.map(({ hostId }) => hostId));
 }
 
 /** Makes a run's tasks on FTP hosts; one that waits already is widened. The caller holds the project's row. */
@@ -64,20 +65,23 @@ export async function addTasks(
   ctx: Ctx,
   { project, run, hostIds }: { project: ProjectRow; run: RunRow; hostIds: string[] },
 ): Promise<void> {
-  for (const hostId of hostIds) {
-    if (await widenWaitingTask(ctx, { project, run, hostId })) continue;
-    await ctx.db.insert(tasks).values({
+  if (hostIds.length === 0) return;
+  const widened = await widenWaitingTasks(ctx, { project, run, hostIds });
+  const fresh = hostIds.filter((hostId) => !widened.has(hostId));
+  if (fresh.length === 0) return;
+  await ctx.db.insert(tasks).values(
+    fresh.map((hostId) => ({
       runId: run.id,
       projectId: project.id,
       hostId,
-      role: "ftp",
-      state: "queued",
+      role: "ftp" as const,
+      state: "queued" as const,
       maxAttempts: project.maxAttempts,
       notBefore: sql`${ctx.now()}`,
       queuedAt: sql`${ctx.now()}`,
-    });
-    await notifyHost(ctx, { hostId });
-  }
+    })),
+  );
+  await notifyHosts(ctx, { hostIds: fresh });
 }
 
 /**

@@ -4,14 +4,14 @@ import type { Result } from "../../protocol/report.ts";
 import { type AttemptState, eventByOutcome } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
 import { masterIds } from "../db/queries/hosts.ts";
-import { lockProject } from "../db/queries/projects.ts";
+import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
 import { countAttempt, countWait } from "../db/queries/totals.ts";
 import { attempts, hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
 import { reportDrift } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { advanceReplica, distribute } from "./fan-out.ts";
 import { startQueuedRun } from "./start-run.ts";
-import { notifyHost, notifyWaitingFor } from "./wake.ts";
+import { notifyHosts, notifyWaitingFor } from "./wake.ts";
 
 type TaskRow = typeof tasks.$inferSelect;
 
@@ -99,19 +99,21 @@ async function notifyHostsOfMaster(ctx: Ctx, { projectId }: { projectId: string 
   if (limited) await notifyWaitingFor(ctx, { masterId: limited.id });
 }
 
-/** What follows from a task's end: fan-out after the master's success, the run's close, the next run. */
-export async function follow(ctx: Ctx, { task }: { task: TaskRow }) {
+/**
+ * What follows from a task's end: fan-out after the master's success, the run's close, the next run. The
+ * caller holds the project's row.
+ */
+export async function follow(
+  ctx: Ctx,
+  { task, project }: { task: TaskRow; project: ProjectRow },
+): Promise<void> {
   // Its place is free: for what waits on this host and, after a pull, for pulls from the same upstream.
-  for (const hostId of new Set([
-    task.hostId,
-    ...(task.role === "master" ? await masterIds(ctx) : []),
-  ]))
-    await notifyHost(ctx, { hostId });
+  const masters = task.role === "master" ? await masterIds(ctx) : [];
+  await notifyHosts(ctx, { hostIds: [...new Set([task.hostId, ...masters])] });
   if (task.role === "ftp") await notifyHostsOfMaster(ctx, { projectId: task.projectId });
   if (task.role === "master" && task.state !== "succeeded")
     await ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, task.projectId));
   if (task.state === "queued") return;
-  const project = await lockProject(ctx.db, { where: eq(projects.id, task.projectId) });
   const [run] = await ctx.db.select().from(runs).where(eq(runs.id, task.runId));
   if (task.role === "master") {
     if (task.state === "succeeded")
@@ -173,17 +175,21 @@ export async function finishAttempt(
 ): Promise<void> {
   const accepted = await ctx.db.transaction(async (tx) => {
     const inner = { ...ctx, db: tx };
-    const [found] = await tx.select().from(tasks).where(eq(tasks.id, taskId));
+    const [found] = await tx
+      .select({ projectId: tasks.projectId })
+      .from(tasks)
+      .where(eq(tasks.id, taskId));
     if (!found) throw new AppError("not-found", "there is no such task");
     // The project's row first, always: two results of one project must not wait for each other.
-    const { retrySeconds } = await lockProject(tx, { where: eq(projects.id, found.projectId) });
+    const project = await lockProject(tx, { where: eq(projects.id, found.projectId) });
+    const { retrySeconds } = project;
     const [task] = await tx.select().from(tasks).where(eq(tasks.id, taskId)).for("update");
     const ended =
       task!.attempt === attempt && (lease === undefined || task!.pollId === lease)
         ? await finishTaskIfLeased(inner, { task: task!, result, retrySeconds })
         : undefined;
     if (!ended) return keepLateResult(inner, { taskId, attempt, result });
-    await follow(inner, { task: ended });
+    await follow(inner, { task: ended, project });
     return true;
   });
   if (!accepted) {
@@ -203,7 +209,8 @@ export async function expireAttempt(
     const inner = { ...ctx, db: tx };
     const [found] = await tx.select().from(tasks).where(eq(tasks.id, taskId));
     if (!found) return;
-    const { retrySeconds } = await lockProject(tx, { where: eq(projects.id, found.projectId) });
+    const project = await lockProject(tx, { where: eq(projects.id, found.projectId) });
+    const { retrySeconds } = project;
     const [task] = await tx
       .select()
       .from(tasks)
@@ -217,6 +224,6 @@ export async function expireAttempt(
       .for("update");
     if (!task) return;
     const ended = await finishTaskIfLeased(inner, { task, result: null, retrySeconds });
-    if (ended) await follow(inner, { task: ended });
+    if (ended) await follow(inner, { task: ended, project });
   });
 }

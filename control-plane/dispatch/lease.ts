@@ -8,6 +8,7 @@ import {
   type Result,
 } from "../../protocol/report.ts";
 import { AppError } from "../../protocol/errors.ts";
+import { openTaskSigner } from "../auth/task-keys.ts";
 import { signOrder, signTaskToken } from "../auth/task-tokens.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import type { Ctx } from "../context.ts";
@@ -145,7 +146,8 @@ export async function leaseTask(
     await finishAttempt(ctx, { taskId: task.id, attempt: task.attempt, result: noOrder });
     return null;
   }
-  const attempt = { taskId: task.id, hostId: host.id, attempt: task.attempt };
+  const signer = await openTaskSigner(ctx);
+  const attempt = { signer, taskId: task.id, hostId: host.id, attempt: task.attempt };
   return {
     order: await signOrder(ctx, { ...attempt, sync }),
     taskToken: await signTaskToken(ctx, { ...attempt, lease: pollId }),

@@ -7,6 +7,7 @@ import {
   type StandingOrders,
 } from "../../protocol/standing.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
+import { openTaskSigner, type TaskSigner } from "../auth/task-keys.ts";
 import { signStandingOrder, standingSeconds } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
@@ -97,12 +98,14 @@ async function orderOf(
     project,
     replica,
     host,
+    signer,
     upstreamParallel,
     now,
   }: {
     project: ProjectRow;
     replica: typeof replicas.$inferSelect;
     host: HostRow;
+    signer: TaskSigner;
     upstreamParallel: number | null;
     now: Date;
   },
@@ -128,7 +131,7 @@ async function orderOf(
       undo: null,
     },
   };
-  return signStandingOrder(ctx, { projectId: project.id, hostId: host.id, now, claims });
+  return signStandingOrder(ctx, { signer, projectId: project.id, hostId: host.id, now, claims });
 }
 
 /** A page of a host's standing orders, by the projects' names, signed now. */
@@ -153,18 +156,18 @@ export async function standingOrders(
         page.map(({ id }) => id),
       ),
     );
+  const signer = await openTaskSigner(ctx);
   const orders: string[] = [];
   for (const { id, now, upstream_parallel: upstreamParallel } of page) {
     const row = rows.find(({ project }) => project.id === id);
     if (!row) continue;
-    const order = await orderOf(ctx, { ...row, host, upstreamParallel, now: new Date(now) }).catch(
-      (error: unknown) => {
-        // A master that does not say where it serves the project, a password that cannot be read.
-        if (!(error instanceof AppError)) throw error;
-        ctx.log.warn({ host: host.name, project: row.project.name }, error.message);
-        return null;
-      },
-    );
+    const at = { now: new Date(now), upstreamParallel };
+    const order = await orderOf(ctx, { ...row, ...at, host, signer }).catch((error: unknown) => {
+      // A master that does not say where it serves the project, a password that cannot be read.
+      if (!(error instanceof AppError)) throw error;
+      ctx.log.warn({ host: host.name, project: row.project.name }, error.message);
+      return null;
+    });
     if (order) orders.push(order);
   }
   return { version, orders, next: found.length > pageSize ? page.at(-1)!.name : null, time };

@@ -13,12 +13,14 @@ const echoMilliseconds = 5000;
 /** While no notification comes, as behind a pooler, held polls look for themselves as often. */
 const deafMilliseconds = 3000;
 
-/** Wakes the held poll of a host, on whatever replica it is, when the transaction commits. */
-export async function notifyHost(
+/** Wakes the held polls of hosts, on whatever replica they are, when the transaction commits. */
+export async function notifyHosts(
   { db }: { db: Database },
-  { hostId }: { hostId: string },
+  { hostIds }: { hostIds: string[] },
 ): Promise<void> {
-  await db.execute(sql`select pg_notify(${channel}, ${hostId})`);
+  await db.execute(
+    sql`select pg_notify(${channel}, id) from json_array_elements_text(${JSON.stringify(hostIds)}::json) id`,
+  );
 }
 
 /** Wakes the hosts whose tasks wait for a place at a master. */

@@ -7,7 +7,7 @@ import type { Ctx } from "../context.ts";
 import { lockHost, masterIds, readHost, updateHost } from "../db/queries/hosts.ts";
 import { projects, replicas } from "../db/schema.ts";
 import { cancelWaiting } from "../dispatch/cancel.ts";
-import { notifyHost, notifyWaitingFor } from "../dispatch/wake.ts";
+import { notifyHosts, notifyWaitingFor } from "../dispatch/wake.ts";
 import { placeAll } from "./placement.ts";
 
 type Change = { before: Host; after: Host };
@@ -44,7 +44,7 @@ export async function patchHost(
     },
   });
   if (patch.labels) await placeAll(ctx);
-  for (const hostId of [id, ...(await masterIds(ctx))]) await notifyHost(ctx, { hostId });
+  await notifyHosts(ctx, { hostIds: [id, ...(await masterIds(ctx))] });
   if (serves !== undefined) await notifyWaitingFor(ctx, { masterId: id });
   return { before, after: await readHost(ctx, { name }) };
 }
@@ -74,6 +74,6 @@ export async function revokeHost(
   for (const { projectId } of carried)
     await cancelWaiting(ctx, { projectId, hostIds: [id], reason: `host ${name} was revoked` });
   // Masters stop admitting it, and its own held poll ends.
-  for (const hostId of [...(await masterIds(ctx)), id]) await notifyHost(ctx, { hostId });
+  await notifyHosts(ctx, { hostIds: [...(await masterIds(ctx)), id] });
   return { before, after: await readHost(ctx, { name }) };
 }

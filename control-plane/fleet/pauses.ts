@@ -10,7 +10,7 @@ import { readSettings, updateSettings } from "../db/queries/settings.ts";
 import { projects, replicas } from "../db/schema.ts";
 import { cancelEverything, cancelHost } from "../dispatch/cancel.ts";
 import { catchUp } from "../dispatch/resync.ts";
-import { notifyHost } from "../dispatch/wake.ts";
+import { notifyHosts } from "../dispatch/wake.ts";
 import { nextRun } from "../schedule/next-run.ts";
 import { catchUpHost } from "./placement.ts";
 
@@ -55,7 +55,7 @@ export async function pauseReplica(
     .where(and(eq(replicas.projectId, projectId), eq(replicas.hostId, hostId)));
   if (!paused) {
     await catchUp(ctx, { project });
-    await notifyHost(ctx, { hostId });
+    await notifyHosts(ctx, { hostIds: [hostId] });
   }
   return { before, after: (await readReplica(ctx, { project: name, host })).view };
 }
@@ -83,7 +83,7 @@ export async function resumeHost(ctx: Ctx, { name }: { name: string }): Promise<
   if (drainedAt === null) return { before, after: before };
   await updateHost(ctx, { id, values: { drainedAt: null } });
   await catchUpHost(ctx, { hostId: id });
-  await notifyHost(ctx, { hostId: id });
+  await notifyHosts(ctx, { hostIds: [id] });
   return { before, after: await readHost(ctx, { name }) };
 }
 
@@ -99,7 +99,7 @@ export async function pauseFleet(
   }));
   if (cancelRunning) await cancelEverything(ctx);
   // Their held polls end, and they drop their standing orders.
-  for (const hostId of await hostIds(ctx)) await notifyHost(ctx, { hostId });
+  await notifyHosts(ctx, { hostIds: await hostIds(ctx) });
   return { before, after: await readSettings(ctx) };
 }
 
@@ -107,6 +107,6 @@ export async function pauseFleet(
 export async function resumeFleet(ctx: Ctx): Promise<Change<Settings>> {
   const before = await readSettings(ctx);
   await updateSettings(ctx, () => ({ pausedAt: null, pauseReason: "" }));
-  for (const hostId of await hostIds(ctx)) await notifyHost(ctx, { hostId });
+  await notifyHosts(ctx, { hostIds: await hostIds(ctx) });
   return { before, after: await readSettings(ctx) };
 }

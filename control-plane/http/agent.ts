@@ -21,7 +21,7 @@ import { daemonUsers } from "../dispatch/daemon-users.ts";
 import { poll } from "../dispatch/poll.ts";
 import { standingOrders } from "../dispatch/standing-orders.ts";
 import { recordStandingRun } from "../dispatch/standing-runs.ts";
-import { notifyHost } from "../dispatch/wake.ts";
+import { notifyHosts } from "../dispatch/wake.ts";
 import { catchUpHost } from "../fleet/placement.ts";
 import { type Operation, raw } from "./operation.ts";
 
@@ -54,7 +54,7 @@ export const agentOperations: Operation[] = [
           before: null,
           after: { signingKey: body.signingKey.x },
         });
-        for (const hostId of await masterIds(inner)) await notifyHost(inner, { hostId });
+        await notifyHosts(inner, { hostIds: await masterIds(inner) });
         return enrolled;
       });
       return c.json(answer, 201);
