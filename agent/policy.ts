@@ -4,6 +4,7 @@ import {
   formatRsyncUrl,
   parseRsyncUrl,
   type RsyncOptionName,
+  rsyncOptionNames,
   rsyncOptionsSchema,
   type Source,
 } from "../protocol/rsync.ts";
@@ -57,7 +58,7 @@ export function checkPolicy(policy: Policy, { sync }: { sync: SyncSpec }): void 
       `source ${url} is not allowed on this host: to allow it, add it to MIRRORFLEET_SOURCES`,
     );
   }
-  for (const name of Object.keys(defaults) as RsyncOptionName[]) {
+  for (const name of rsyncOptionNames) {
     const isDefault = JSON.stringify(sync.options[name]) === JSON.stringify(defaults[name]);
     if (!isDefault && !policy.options.includes(name)) {
       throw new AppError(

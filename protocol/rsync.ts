@@ -57,6 +57,8 @@ export const rsyncOptionsSchema = z.strictObject({
     .union([z.literal(4), z.literal(6)])
     .nullable()
     .default(null),
+  /** As many deletions of one sync go without an operator, whatever the share; left out: the share alone. */
+  maxDelete: z.int().min(0).max(1_000_000_000).optional(),
 });
 export type RsyncOptions = z.infer<typeof rsyncOptionsSchema>;
 export type RsyncOptionName = keyof RsyncOptions;
@@ -70,6 +72,7 @@ export const rsyncOptionNames = [
   "indexPatterns",
   "bandwidthKiBps",
   "ipVersion",
+  "maxDelete",
 ] as const satisfies RsyncOptionName[];
 
 /** Limits that the agent holds an rsync to. */

@@ -33,7 +33,7 @@ type Done = Pick<Result, "changes" | "stats">;
 /** Leaves it to a scan and its guard where more would be deleted than may be. */
 function checkDeletions({ deleted, replaced }: PathFiles, { files, pull }: Input): void {
   const deletions = deleted.paths + replaced.paths;
-  if (deletions > allowedDeletions({ total: files, limits: pull.limits }))
+  if (deletions > allowedDeletions({ total: files, ...pull }))
     throw new ListsUnusable(`the change lists delete ${deletions} of ${files} entries`);
 }
 

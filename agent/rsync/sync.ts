@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import type { Held, Progress, Result, SyncStats } from "../../protocol/report.ts";
-import type { RsyncLimits } from "../../protocol/rsync.ts";
+import type { RsyncLimits, RsyncOptions } from "../../protocol/rsync.ts";
 import { buildArgv, type Pull } from "./argv.ts";
 import { connectionOf } from "./connection.ts";
 import { classifyExit } from "./exit-codes.ts";
@@ -26,12 +26,18 @@ const deletionFloor = 10;
 const completeCodes = new Set([0, 23, 24, 25]);
 
 /** How many of `total` entries may be deleted without an operator's approval; pure. */
-export const allowedDeletions = ({ total, limits }: { total: number; limits: RsyncLimits }) =>
-  Math.max(
-    deletionFloor,
-    Math.floor((limits.maxDeletePercent / 100) * total),
-    limits.approvedDeletions ?? 0,
-  );
+export const allowedDeletions = ({
+  total,
+  limits,
+  options,
+}: {
+  total: number;
+  limits: RsyncLimits;
+  options: Pick<RsyncOptions, "maxDelete">;
+}) => {
+  const share = Math.max(deletionFloor, Math.floor((limits.maxDeletePercent / 100) * total));
+  return Math.max(Math.min(share, options.maxDelete ?? share), limits.approvedDeletions ?? 0);
+};
 
 /** What a dry run says of the deletions that it would make. */
 function heldOf({ deletions, deletedPaths, deletedIn, stats }: RsyncExit): Held {
@@ -51,9 +57,11 @@ function heldOf({ deletions, deletedPaths, deletedIn, stats }: RsyncExit): Held 
 export function whyHeld({
   held: { deletions, entries, examples, directories },
   limits,
+  options,
 }: {
   held: Held;
   limits: RsyncLimits;
+  options: Pick<RsyncOptions, "maxDelete">;
 }): string | null {
   if (limits.approvedDeletions !== null && deletions <= limits.approvedDeletions) return null;
   const paths = examples.map((path) => path.slice(0, 200)).join(", ");
@@ -62,9 +70,13 @@ export function whyHeld({
   // The root itself counts as one.
   if (entries - deletions <= 1)
     return `the source has turned empty, and ${deletions} files would be deleted. ${cure}`;
-  const allowed = allowedDeletions({ total: entries, limits });
+  const allowed = allowedDeletions({ total: entries, limits, options });
   if (deletions <= allowed) return null;
-  return `${deletions} of ${entries} files would be deleted; the limit is ${allowed} (${limits.maxDeletePercent} %). ${cure}, or raise the project's maxDeletePercent`;
+  const [limit, setting] =
+    allowed === options.maxDelete
+      ? ["", "rsync.maxDelete"]
+      : [` (${limits.maxDeletePercent} %)`, "maxDeletePercent"];
+  return `${deletions} of ${entries} files would be deleted; the limit is ${allowed}${limit}. ${cure}, or raise the project's ${setting}`;
 }
 
 /** What two rsyncs did together. */
@@ -200,7 +212,7 @@ export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncRes
   if (!isComplete(listed)) return unchanged(listed, classify({ exit: listed, pull }));
   const held = heldOf(listed);
   const { deletions } = held;
-  const why = whyHeld({ held, limits: pull.limits });
+  const why = whyHeld({ held, ...pull });
   if (why !== null) return { ...unchanged(first, { outcome: "held", message: why }), held };
   run.onLine(`deleting ${deletions} entries that the source no longer has`);
   const last = await pass(deletions);

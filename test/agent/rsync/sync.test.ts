@@ -303,11 +303,25 @@ test("small trees may lose a few files whatever their share", () => {
     approvedDeletions: null,
   };
   const why = (deletions: number, entries: number) =>
-    whyHeld({ held: { deletions, entries, examples: [], directories: [] }, limits });
+    whyHeld({ held: { deletions, entries, examples: [], directories: [] }, limits, options: {} });
   expect(why(10, 15)).toBeNull();
   expect(why(11, 16)).toContain("11 of 16 files");
   expect(why(100, 1000)).toBeNull();
   expect(why(101, 1000)).toContain("limit is 100");
+});
+
+test("a number of deletions that a project names holds where its share would let them go, and an approval goes beyond it", () => {
+  const why = (deletions: number, approvedDeletions: number | null = null) =>
+    whyHeld({
+      held: { deletions, entries: 100_000, examples: [], directories: [] },
+      limits: { wallClockSeconds: 1, stallSeconds: 1, maxDeletePercent: 10, approvedDeletions },
+      options: { maxDelete: 5 },
+    });
+  expect(why(5)).toBeNull();
+  expect(why(6)).toMatch(
+    /6 of 100000 files .* limit is 5\. .* raise the project's rsync\.maxDelete/,
+  );
+  expect(why(6, 6)).toBeNull();
 });
 
 /** A small Debian-like repository with a by-hash directory. */
