@@ -6,6 +6,7 @@ import { addCompletion } from "./commands/completion.ts";
 import { addFleet } from "./commands/fleet.ts";
 import { addHeld } from "./commands/held.ts";
 import { addHost } from "./commands/host.ts";
+import { addImport } from "./commands/import.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addLogin } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
@@ -49,6 +50,7 @@ export function createProgram({ json = false } = {}): Command {
     addHeld,
     addAlert,
     addApply,
+    addImport,
     addSchedule,
     addToken,
     addKeys,

@@ -1,0 +1,169 @@
+import { basename } from "node:path";
+import type { ProjectCreate } from "../../protocol/project.ts";
+import { findRsync, type FoundRsync } from "./find-rsync.ts";
+import { type Draft, nameLike } from "./place.ts";
+import { noteTaker, type Imported, type Note } from "./report.ts";
+import { readRsync } from "./rsync-command.ts";
+import { cronOf } from "./schedule.ts";
+import { readScript, type Started } from "./shell-script.ts";
+import { unknown } from "./shell-words.ts";
+
+/** A text file and its path. */
+export type TextFile = { path: string; text: string };
+
+type Entry = { when: string; command: string; zone: string | null };
+
+const timeForm = /^\s*(@\w+|(?:[\d*,/~?A-Za-z-]+\s+){4}[\d*,/~?A-Za-z-]+)\s+(\S.*)$/;
+const variableForm = /^\s*([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/;
+
+/** cron turns `%` into a line break, unless it is escaped; what follows the first is the program's input. */
+const commandOf = (text: string) =>
+  text.replaceAll(/\\%/g, "\0").split("%")[0]!.replaceAll("\0", "%");
+
+/** The lines of a crontab. `system`: those of /etc/crontab and /etc/cron.d, which name a user before the command. */
+export function crontabEntries(text: string, { system }: { system: boolean }): Entry[] {
+  let zone: string | null = null;
+  const entries: Entry[] = [];
+  for (const line of text.split(/\r?\n/)) {
+    if (/^\s*(#|$)/.test(line)) continue;
+    const [, name, value = ""] = variableForm.exec(line) ?? [];
+    if (name !== undefined) {
+      if (name === "CRON_TZ" || name === "TZ") zone = value.replaceAll(/^["']|["']$/g, "");
+      continue;
+    }
+    const [, when, rest = ""] = timeForm.exec(line) ?? [];
+    if (when === undefined) continue;
+    const command = commandOf(system ? rest.replace(/^\S+\s+/, "") : rest);
+    entries.push({ when, command, zone });
+  }
+  return entries;
+}
+
+/** Is it a crontab, rather than a script? Its first line that says something is a time or a variable, then. */
+function isCrontab({ text }: TextFile): boolean {
+  if (text.startsWith("#!")) return false;
+  return text.split(/\r?\n/).some((line) => {
+    const [, when] = timeForm.exec(line) ?? [];
+    return when !== undefined && (when.startsWith("@") || /\d|\*/.test(when));
+  });
+}
+
+const isSystem = ({ path }: TextFile) =>
+  /(^|\/)(cron\.d\/[^/]+|crontab)$/.test(path) && !path.includes("spool");
+
+/** What starts a program: its schedule, if that is known, and where it was read. */
+type Occasion = { entry: Entry | null; about: string; zone: string };
+
+function scheduleOf(
+  { entry, zone }: Occasion,
+  take: Draft["take"],
+): Pick<ProjectCreate, "schedule" | "zone"> {
+  if (entry === null) {
+    take.changed(
+      "schedule",
+      "no crontab line starts it: it is pulled only when triggered; set its schedule",
+    );
+    return { schedule: null };
+  }
+  const schedule = cronOf(entry.when);
+  if (schedule === null) {
+    take.impossible(
+      entry.when,
+      "there is no such schedule: it is pulled only when triggered; set its schedule",
+    );
+    return { schedule: null };
+  }
+  take.taken(entry.when, `schedule "${schedule}" in ${entry.zone ?? zone}`);
+  return { schedule, zone: entry.zone ?? zone };
+}
+
+function draftOf(
+  found: FoundRsync,
+  { occasion, readText }: { occasion: Occasion; readText: (path: string) => string | null },
+): { draft: Draft | null; notes: Note[] } {
+  const last = found.argv.at(-1) ?? "";
+  const name = nameLike(basename(last)) ?? nameLike(basename(occasion.about)) ?? "project";
+  const take = noteTaker(last.includes(unknown) ? occasion.about : name);
+  const pull = readRsync({ take, readText }, found);
+  if (pull === null) return { draft: null, notes: take.notes };
+  if (found.wrapper)
+    take.taken(
+      found.wrapper,
+      "left out: an agent runs one rsync in a directory at a time, with limits of its own",
+    );
+  const fields = { ...scheduleOf(occasion, take), ...pull.fields };
+  const own = nameLike(basename(pull.destination)) ?? name;
+  take.rename(own);
+  return { draft: { name: own, destination: pull.destination, fields, take }, notes: [] };
+}
+
+const mentions = (command: string, script: TextFile) =>
+  command
+    .split(/[\s"';&|()]+/)
+    .some((word) => word === script.path || basename(word) === basename(script.path));
+
+/**
+ * Reads the rsyncs of crontabs and of the shell scripts that they start; nothing is run. A script that is
+ * given too gets the schedule of the line that names it.
+ */
+export function importCrontab(
+  files: TextFile[],
+  {
+    zone,
+    system,
+    readText,
+  }: { zone: string; system: boolean; readText: (path: string) => string | null },
+): { drafts: Draft[]; notes: Imported["notes"] } {
+  const crontabs = files.filter(isCrontab);
+  const scripts = files.filter((file) => !isCrontab(file));
+  const drafts: Draft[] = [];
+  const notes: Note[] = [];
+  const read = (occasion: Occasion, started: Started[]) => {
+    let any = false;
+    for (const found of started.flatMap(findRsync)) {
+      any = true;
+      const { draft, notes: refused } = draftOf(found, { occasion, readText });
+      if (draft) drafts.push(draft);
+      notes.push(...refused);
+    }
+    return any;
+  };
+  const begun = new Set<TextFile>();
+  const readFileOf = (script: TextFile, entry: Entry | null) => {
+    if (begun.has(script)) return;
+    begun.add(script);
+    const about = basename(script.path);
+    const { started, errors } = readScript(script.text);
+    if (errors.length > 0)
+      notes.push({
+        kind: "impossible",
+        about,
+        what: errors[0]!,
+        why: "the script cannot be read in whole: what follows may be missing",
+      });
+    if (!read({ entry, about, zone }, started))
+      notes.push({
+        kind: "impossible",
+        about,
+        what: "no rsync",
+        why: "the script starts none that can be told without running it: write its projects by hand",
+      });
+  };
+  for (const file of crontabs) {
+    for (const entry of crontabEntries(file.text, { system: system || isSystem(file) })) {
+      const about = entry.command.slice(0, 80);
+      const any = read({ entry, about, zone }, readScript(entry.command).started);
+      const called = scripts.filter((script) => mentions(entry.command, script));
+      for (const script of called) readFileOf(script, entry);
+      if (!any && called.length === 0)
+        notes.push({
+          kind: "impossible",
+          about,
+          what: entry.when,
+          why: "starts no rsync that can be seen: if its script does, name that as a further FILE; else it stays in cron",
+        });
+    }
+  }
+  for (const script of scripts) readFileOf(script, null);
+  return { drafts, notes };
+}
