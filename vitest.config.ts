@@ -10,6 +10,10 @@ const long = [
   "e2e/alerts",
   "e2e/demo-interrupted",
   "e2e/full-disk",
+  "e2e/serverless",
+  "e2e/reseed",
+  "e2e/upgrade-hosts",
+  "deploy/proxies",
   "control-plane/db/embedded-postgres-recovery",
 ].map((name) => `test/${name}.test.ts`);
 

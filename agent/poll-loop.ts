@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { nothingDone } from "../protocol/report.ts";
 import { AppError } from "../protocol/errors.ts";
 import { type HostFacts, type PollAnswer, pollAnswerSchema } from "../protocol/fleet.ts";
@@ -71,6 +72,10 @@ async function waitForRoom({
   while (running.size >= parallel) await Promise.race(running);
 }
 
+/** Waits as long as a control plane asks that holds no polls, moved by up to a fifth: hosts must not ask all at once. */
+const pause = (seconds: number, signal: AbortSignal) =>
+  sleep(seconds * (0.8 + Math.random() / 5) * 1000, undefined, { signal }).catch(() => undefined);
+
 /**
  * Polls for work until `stop`, then waits for the tasks under way, which `stop` also ends.
  * @throws AppError `agent-revoked`.
@@ -135,6 +140,7 @@ export async function pollLoop(
         await fetchDaemonUsers(ctx, { daemon });
       if (wantsOrders && answer.standingVersion !== standing.set.version)
         standing.set = await fetchStandingOrders(ctx, { kept: standing.set });
+      if (!answer.lease && answer.pauseSeconds) await pause(answer.pauseSeconds, stop);
     } catch (error) {
       if (stop.aborted) break;
       if (error instanceof AppError && error.code === "agent-revoked") {

@@ -13,6 +13,11 @@ export type Ctx = {
   oidc: Oidc | null;
   /** The time that decides: the database's clock; tests inject another. */
   now: () => SQL;
+  /**
+   * Seconds for which polls are held at most, and for which an agent waits between two of them; left out:
+   * as long as proxies allow, and not at all.
+   */
+  hold?: { seconds: number; pauseSeconds: number };
   /** Held polls, woken by the database's notifications. */
   waitForWake: (input: { hostId: string; seconds: number; signal: AbortSignal }) => Waiter;
 };

@@ -4,6 +4,7 @@ import { pino } from "pino";
 import { AppError } from "../protocol/errors.ts";
 import { readConfig } from "./config.ts";
 import { examine } from "./doctor/examine.ts";
+import { prepare } from "./prepare.ts";
 import { rotateKeysHere } from "./rotate-keys.ts";
 import { startServer } from "./server.ts";
 
@@ -11,6 +12,7 @@ const usage = `mirrorfleet-control-plane: holds projects and schedules, signs ta
 
   mirrorfleet-control-plane              serve
   mirrorfleet-control-plane keys rotate  make a new task key; agents follow by themselves
+  mirrorfleet-control-plane migrate      bring the database to this version, where no server does
   mirrorfleet-control-plane doctor       check database, keys, clock, listeners, disk: status 0 or 1
 
 Settings come from the environment:
@@ -35,7 +37,8 @@ async function main(): Promise<number> {
   }
   const rotates = args.join(" ") === "keys rotate";
   const doctor = args.join(" ") === "doctor";
-  if (args.length > 0 && !rotates && !doctor) {
+  const migrates = args.join(" ") === "migrate";
+  if (args.length > 0 && !rotates && !doctor && !migrates) {
     process.stderr.write(`mirrorfleet-control-plane: unknown argument "${args[0]}"\n\n${usage}`);
     return exitConfig;
   }
@@ -47,6 +50,10 @@ async function main(): Promise<number> {
   if (rotates) {
     for (const { kid, state, usableFrom } of await rotateKeysHere({ config, log }))
       process.stdout.write(`${kid}  ${state}, from ${usableFrom}\n`);
+    return 0;
+  }
+  if (migrates) {
+    await prepare({ config, log });
     return 0;
   }
   if (doctor) {

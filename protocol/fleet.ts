@@ -121,6 +121,8 @@ export const pollAnswerSchema = z.object({
   keysVersion: z.string(),
   /** Differs from the agent's: fetch `GET /v1/agent/standing-orders`. */
   standingVersion: z.string().nullable(),
+  /** Seconds to wait before the next poll, unless this one brought a lease; left out: none. */
+  pauseSeconds: z.int().min(0).max(600).optional(),
   /** The control plane's clock: agents measure theirs against it. */
   time: z.iso.datetime(),
 });

@@ -66,6 +66,11 @@ async function readRows({ db, now }: Pick<Ctx, "db" | "now">): Promise<Row[]> {
   return rows.map(({ key, usable }) => Object.assign(key, { usable }));
 }
 
+/** The fleet's identity, which its secret alone says: thumbprint (RFC 7638) of the first task key. */
+export const fleetIdentity = async ({
+  firstTaskKey,
+}: Pick<Ctx["secrets"], "firstTaskKey">): Promise<string> => (await keyOf(firstTaskKey)).kid;
+
 /**
  * Makes the fleet's first task key, whose thumbprint (RFC 7638) is the fleet's identity; answers that.
  * @throws AppError `conflict` where the secret is not the one that this database was set up with.

@@ -1,11 +1,11 @@
-import { fileURLToPath } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as runMigrations } from "drizzle-orm/node-postgres/migrator";
 import { AppError } from "../../protocol/errors.ts";
+import { packagedFile } from "../packaged-file.ts";
 import { connect, type Connection } from "./connect.ts";
 
 /** Where the migrations are. */
-export const migrationsFolder = fileURLToPath(new URL("../../db/migrations", import.meta.url));
+export const migrationsFolder = packagedFile("db/migrations");
 
 /** Key of the advisory lock: Drizzle's migrator takes none, and replicas may start together. */
 const advisoryLockKey = 7_446_213;

@@ -32,15 +32,13 @@ export async function poll(
   ctx: Ctx,
   { host, input, signal }: { host: HostRow; input: Poll; signal: AbortSignal },
 ): Promise<PollAnswer> {
+  const seconds = Math.min(input.waitSeconds, ctx.hold?.seconds ?? maxWaitSeconds);
   // The waiter comes first: work that arrives while we look still wakes it.
-  const waiter = ctx.waitForWake({
-    hostId: host.id,
-    seconds: Math.min(input.waitSeconds, maxWaitSeconds),
-    signal,
-  });
+  const waiter = seconds === 0 ? null : ctx.waitForWake({ hostId: host.id, seconds, signal });
   const whole = async (answer: Draft, standing: string | null): Promise<PollAnswer> => ({
     ...answer,
     standingVersion: standing,
+    ...(ctx.hold && { pauseSeconds: ctx.hold.pauseSeconds }),
     time: new Date().toISOString(),
     cancelled: await cancelledTasks(ctx, { hostId: host.id }),
   });
@@ -54,7 +52,7 @@ export async function poll(
     const news =
       first.daemonUsersVersion !== input.daemonUsersVersion ||
       standing !== (input.standingVersion ?? null);
-    if (first.lease || news) return await whole(first, standing);
+    if (first.lease || news || !waiter) return await whole(first, standing);
     const next = await secondsToNextTask(ctx, { hostId: host.id });
     const due =
       next === null ? undefined : setTimeout(waiter.cancel, Math.max(0, next) * 1000 + 50);
@@ -64,6 +62,6 @@ export async function poll(
     if (signal.aborted) return await whole(first, standing);
     return await whole(await answerNow(ctx, { host, input }), standing);
   } finally {
-    waiter.cancel();
+    waiter?.cancel();
   }
 }

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { Hono } from "hono";
 import { secureHeaders } from "hono/secure-headers";
 import { version } from "../../protocol/version.ts";
+import { vendorFile } from "../packaged-file.ts";
 import { openApiDocument } from "./openapi.ts";
 import { operations } from "./operations.ts";
 
@@ -28,8 +28,7 @@ const start = `SwaggerUIBundle({
 });
 `;
 
-const packaged = (name: string) =>
-  readFile(fileURLToPath(import.meta.resolve(`swagger-ui-dist/${name}`)));
+const packaged = (name: string) => readFile(vendorFile(`swagger-ui-dist/${name}`));
 
 /** The OpenAPI document, and a page to read and try it that needs nothing from the internet. */
 export function docsRoutes(): Hono {

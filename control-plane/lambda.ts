@@ -1,0 +1,21 @@
+import type { Hono } from "hono";
+import { handle, type LambdaContext, type LambdaEvent } from "hono/aws-lambda";
+import { fetch, scheduled } from "./serverless.ts";
+
+/** What EventBridge sends at the times of a schedule. */
+type ScheduledEvent = { source: "aws.events" | "aws.scheduler" };
+
+const isScheduled = (event: LambdaEvent | ScheduledEvent): event is ScheduledEvent =>
+  "source" in event && (event.source === "aws.events" || event.source === "aws.scheduler");
+
+/** Handler of an AWS Lambda function: requests of API Gateway, of a function URL or of a load balancer; and its schedule. */
+export async function handler(event: LambdaEvent | ScheduledEvent, context?: LambdaContext) {
+  if (isScheduled(event)) return scheduled(event, process.env);
+  // A function is frozen with its answer: what is to be done after it is done before.
+  const after: Promise<unknown>[] = [];
+  const execution = { waitUntil: (work: Promise<unknown>) => void after.push(work) };
+  const app = { fetch: (request: Request) => fetch(request, process.env, execution) };
+  const result = await handle(app as unknown as Hono)(event, context);
+  await Promise.all(after);
+  return result;
+}

@@ -1,0 +1,52 @@
+import { randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
+import { expect, test } from "vitest";
+import type { Poll } from "../../../protocol/fleet.ts";
+import { lookForWake } from "../../../control-plane/dispatch/look-for-wake.ts";
+import { poll } from "../../../control-plane/dispatch/poll.ts";
+import { hosts } from "../../../control-plane/db/schema.ts";
+import { createProject, trigger, useFleet } from "../../helpers/fleet.ts";
+
+const fleet = useFleet();
+const { signal } = new AbortController();
+
+async function pollWith(hold: { seconds: number; pauseSeconds: number }, waitSeconds = 25) {
+  const { ctx } = fleet.current;
+  const [host] = await ctx.db
+    .select()
+    .from(hosts)
+    .where(sql`name = 'master'`);
+  const input: Poll = {
+    pollId: randomUUID(),
+    agentVersion: "0",
+    waitSeconds,
+    daemonUsersVersion: (await fleet.current.master.poll()).daemonUsersVersion,
+    daemonPort: 8873,
+    roots: [{ path: "/srv/mirror", module: "mirror" }],
+    busy: [],
+  };
+  const polled = { ...ctx, hold, waitForWake: lookForWake(ctx) };
+  const started = performance.now();
+  const answer = await poll(polled, { host: host!, input, signal });
+  return { answer, seconds: (performance.now() - started) / 1000 };
+}
+
+test("without holding, a poll is answered at once, and says when to come again", async () => {
+  const { answer, seconds } = await pollWith({ seconds: 0, pauseSeconds: 15 });
+  expect(answer).toMatchObject({ lease: null, pauseSeconds: 15 });
+  expect(seconds).toBeLessThan(1);
+});
+
+test("where nothing listens, a held poll sees work that comes, and otherwise ends in time", async () => {
+  await createProject(fleet.current);
+  const waiting = pollWith({ seconds: 20, pauseSeconds: 0 });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await trigger(fleet.current);
+  const { answer, seconds } = await waiting;
+  expect(answer.lease).not.toBeNull();
+  expect(seconds).toBeLessThan(5);
+  const empty = await pollWith({ seconds: 1, pauseSeconds: 0 });
+  expect(empty.answer.lease).toBeNull();
+  expect(empty.seconds).toBeGreaterThan(0.9);
+  expect(empty.seconds).toBeLessThan(2);
+});
