@@ -3,6 +3,7 @@ import { importJWK, SignJWT } from "jose";
 import type { z } from "zod";
 import { AppError, parse, problemSchema } from "../protocol/errors.ts";
 import { signatureAlgorithm, tokenTypes } from "../protocol/order.ts";
+import { protocolHeader, protocolNumber } from "../protocol/version.ts";
 import type { Identity } from "./identity.ts";
 
 /** How far the control plane's clock is ahead of this host's, in seconds. */
@@ -57,6 +58,7 @@ export async function send({
       method,
       ...(body !== undefined && { body }),
       headers: {
+        [protocolHeader]: String(protocolNumber),
         ...(authorization !== undefined && { authorization: `Bearer ${authorization}` }),
         ...(body !== undefined && {
           "content-type":

@@ -9,6 +9,7 @@ import { docsRoutes } from "./docs.ts";
 import { failureLimit } from "./failure-limit.ts";
 import { operations } from "./operations.ts";
 import { problemAnswer } from "./problem.ts";
+import { speaksProtocol } from "./protocol-number.ts";
 import { register } from "./register.ts";
 
 /** The whole HTTP interface. Holds nothing that another replica needs: any request may go to any replica. */
@@ -17,6 +18,7 @@ export function createApp(ctx: Ctx): Hono {
   // With "no-referrer" browsers would say "null" as the origin of our own forms.
   app.use(secureHeaders({ referrerPolicy: "same-origin" }));
   app.use("/v1/*", forNobodyElse);
+  app.use("/v1/*", speaksProtocol);
   app.use(failureLimit());
   app.use(
     bodyLimit({

@@ -6,6 +6,7 @@ import { insertAuditEvent } from "../db/queries/audit-events.ts";
 import { parseBody, refuseUnstorable } from "./body.ts";
 import { guardOf } from "./guards.ts";
 import { answerOnce } from "./idempotency.ts";
+import { asKnownHere } from "./protocol-number.ts";
 import type { Changed, Declaration, Operation } from "./operation.ts";
 
 function ifMatchOf(c: Context): number | null {
@@ -42,11 +43,17 @@ function checkedQuery({ query }: Declaration, c: Context): unknown {
 }
 
 async function inputOf(declaration: Declaration, c: Context) {
-  const { body, yaml = false } = declaration;
+  const { body: schema, yaml = false, access } = declaration;
+  const isAgents = access === "agent" || access === "task";
+  const read = async (expected: NonNullable<typeof schema>) => {
+    const body = await parseBody(c, { yaml });
+    const known = isAgents ? asKnownHere(c, { schema: expected, body }) : body;
+    return parse(expected, known, "the body");
+  };
   return {
     params: checkedParams(declaration, c),
     query: checkedQuery(declaration, c),
-    body: body === undefined ? undefined : parse(body, await parseBody(c, { yaml }), "the body"),
+    body: schema === undefined ? undefined : await read(schema),
     actor: c.get("actor") as Actor,
     ifMatch: declaration.versioned ? ifMatchOf(c) : null,
   };
