@@ -4,6 +4,7 @@ import { editText } from "../edit-text.ts";
 import { exitFailed } from "../exit-status.ts";
 import { followRun } from "../follow-run.ts";
 import { collect, type Fields, fieldsOf, withFields } from "../project-fields.ts";
+import { addReseed } from "./reseed.ts";
 import { wholeNumber } from "../whole-number.ts";
 import { definitionOf, projectTable, projectText, stateOf } from "../project-text.ts";
 import { fromYaml, toYaml } from "../yaml.ts";
@@ -144,4 +145,5 @@ export function addProject(program: Command): void {
     .description("bring back what the last deletions on the master took, and pause the project")
     .argument("<name>")
     .action(action(async (ctx, { args: [name] }) => undoProject(ctx, { name: name! })));
+  addReseed(project);
 }

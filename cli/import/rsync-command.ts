@@ -1,10 +1,10 @@
 import { parseArgs } from "node:util";
 import type { ProjectCreate } from "../../protocol/project.ts";
-import { AppError } from "../../protocol/errors.ts";
-import { formatRsyncUrl, parseRsyncUrl } from "../../protocol/rsync.ts";
 import { belowTop, type FilterOption, readFilters } from "./filters.ts";
 import type { NoteTaker } from "./report.ts";
 import { parseOptions, rsyncOptions } from "./rsync-options.ts";
+import { limitsOf, maxDeleteOf } from "./rsync-limits.ts";
+import { sourceOf } from "./rsync-source.ts";
 import { unknown } from "./shell-words.ts";
 
 export type RsyncCtx = {
@@ -50,52 +50,6 @@ function split(argv: string[]): { given: Given[]; operands: string[] } {
   return { given, operands: positionals };
 }
 
-const factors: Record<string, number> = { "": 1, k: 1, m: 1024, g: 1024 ** 2, t: 1024 ** 3 };
-
-/** `--bwlimit` in KiB per second, as rsync reads its suffixes; null: no limit, undefined: no such rate. */
-export function kibPerSecond(rate: string): number | null | undefined {
-  const [, number, unit = "", bytes = ""] = /^(\d+(?:\.\d+)?)([kmgt]?)(i?b)?$/i.exec(rate) ?? [];
-  if (number === undefined) return undefined;
-  const exponent = ["", "k", "m", "g", "t"].indexOf(unit.toLowerCase());
-  const decimal = bytes.toLowerCase() === "b" ? (1000 / 1024) ** Math.max(1, exponent) : 1;
-  const kib = Number(number) * factors[unit.toLowerCase()]! * decimal;
-  return kib === 0 ? null : Math.max(1, Math.round(kib));
-}
-
-const daemonForm = /^(?:([^@/]*)@)?(\[[^\]]+\]|[^:/@[\]]+)::([^/].*)$/;
-const urlForm = /^(rsyncs?):\/\/(?:([^@/]*)@)?(.*)$/;
-
-type Operand = { url: string; user: string | null; top: string | null };
-
-/** Where an operand pulls from; a sentence where mirrorfleet cannot pull from there. */
-function sourceOf(
-  operand: string,
-  { port, tls }: { port: string | undefined; tls: boolean },
-): Operand | string {
-  const [, scheme, urlUser, rest] = urlForm.exec(operand) ?? [];
-  const [, user = urlUser, host, path] = daemonForm.exec(operand) ?? [];
-  if (rest === undefined && host === undefined)
-    return operand.includes(":")
-      ? "it pulls by ssh: ask its owner for an rsync daemon, or let its people upload to the master (a project without upstream)"
-      : "it does not pull from another host";
-  const secure = tls || scheme === "rsyncs";
-  const place = rest ?? `${host}${port === undefined ? "" : `:${port}`}/${path}`;
-  const withPort =
-    rest !== undefined && port !== undefined && !/^(\[[^\]]*\]|[^/:]*):\d/.test(rest)
-      ? place.replace(/^(\[[^\]]*\]|[^/]*)/, `$1:${port}`)
-      : place;
-  try {
-    const source = parseRsyncUrl(`${secure ? "rsyncs" : "rsync"}://${withPort}`);
-    const top = operand.endsWith("/") ? null : (source.path?.split("/").at(-1) ?? null);
-    return { url: formatRsyncUrl(source), user: user || null, top };
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    return `mirrorfleet cannot pull from there: ${error.message}`;
-  }
-}
-
-const whole = (text: string) => (/^\d+$/.test(text) ? Number(text) : null);
-
 /** Notes what becomes of options that have no field; answers whether a project can be made, and may delete. */
 function judge({ take }: RsyncCtx, given: Given[]): { possible: boolean; keeps: boolean } {
   let possible = true;
@@ -125,30 +79,6 @@ function judge({ take }: RsyncCtx, given: Given[]): { possible: boolean; keeps: 
       "left out: mirrorfleet does it by itself, or the tree is the same",
     );
   return { possible, keeps };
-}
-
-/** Number of deletions that `--max-delete` allows; 0 also where that is not known. */
-function maxDeleteOf({ take }: RsyncCtx, value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  const number = whole(value);
-  if (number === null)
-    take.changed(`--max-delete=${shown(value)}`, "is no number: nothing is deleted");
-  return number ?? 0;
-}
-
-/** Limits of time and bandwidth. */
-function limitsOf({ take }: RsyncCtx, last: (name: string) => string | undefined) {
-  const timeout = whole(last("timeout") ?? "") ?? 0;
-  const minutes = whole(last("stop-after") ?? last("time-limit") ?? "") ?? 0;
-  const rate = last("bwlimit");
-  const bandwidth = rate === undefined ? null : kibPerSecond(rate);
-  if (bandwidth === undefined)
-    take.impossible(`--bwlimit=${shown(rate!)}`, "is no rate: set rsync.bandwidthKiBps");
-  return {
-    bandwidthKiBps: bandwidth ?? null,
-    ...(timeout > 0 && { stallSeconds: Math.min(Math.max(timeout, 10), 86_400) }),
-    ...(minutes > 0 && { wallClockSeconds: Math.min(minutes * 60, 30 * 86_400) }),
-  };
 }
 
 /**

@@ -152,7 +152,7 @@ test("what may follow is completed: commands, and options once a dash is typed",
   const complete = async (...words: string[]) =>
     (await run(["__complete", "--", ...words], { env: {} })).stdout.trim().split("\n");
   expect(await complete("pro")).toEqual(["project"]);
-  expect(await complete("project", "re")).toEqual(["remove", "resume"]);
+  expect(await complete("project", "re")).toEqual(["remove", "resume", "reseed"]);
   expect(await complete("project", "sync", "debian", "--f")).toEqual(["--follow"]);
   for (const shell of ["bash", "zsh", "fish"])
     expect((await run(["completion", shell], { env: {} })).stdout).toContain("mirrorfleet");
