@@ -49,11 +49,12 @@ ensure_rsync() {
 # Tests that need these say so and are skipped without them. Only where no systemd runs, as in containers:
 # elsewhere the packages would start services.
 try_proxies() {
-  command -v nginx >/dev/null 2>&1 && command -v pgbouncer >/dev/null 2>&1 && return
+  command -v nginx >/dev/null 2>&1 && command -v pgbouncer >/dev/null 2>&1 &&
+    command -v haproxy >/dev/null 2>&1 && command -v caddy >/dev/null 2>&1 && return
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && [ ! -d /run/systemd/system ] || return 0
-  echo 'mirrorfleet setup: installing nginx and pgbouncer, for tests'
+  echo 'mirrorfleet setup: installing nginx, haproxy, caddy and pgbouncer, for tests'
   export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-  install='apt-get install -y --no-install-recommends nginx pgbouncer'
+  install='apt-get install -y --no-install-recommends nginx haproxy caddy pgbouncer'
   $install >/dev/null 2>&1 || { apt-get update && $install; } >/dev/null 2>&1 ||
     echo 'mirrorfleet setup: could not install them: their tests are skipped'
 }

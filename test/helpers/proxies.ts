@@ -18,7 +18,7 @@ export const noPgBouncer = () =>
     ? null
     : "PgBouncer is not installed (apt-get install pgbouncer)";
 
-/** Starts nginx in front of control planes, as docs/replicas.md says; on plain HTTP. Answers its URL. */
+/** Starts nginx in front of control planes, by the sample in deploy/nginx; on plain HTTP. Answers its URL. */
 export async function startNginx({
   directory,
   controlPlanes,
@@ -27,8 +27,8 @@ export async function startNginx({
   controlPlanes: number[];
 }): Promise<string> {
   const port = await freePort();
-  const text = await readFile(new URL("../../docs/replicas.md", import.meta.url), "utf8");
-  const sample = /```nginx\n([\s\S]+?)```/.exec(text)![1]!;
+  const path = new URL("../../deploy/nginx/mirrorfleet.conf", import.meta.url);
+  const sample = (await readFile(path, "utf8")).replaceAll(/^\s*ssl_certificate.*$/gm, "");
   const servers = [...sample.matchAll(/10\.0\.0\.\d:8420/g)].map(([address]) => address);
   if (servers.length !== controlPlanes.length) throw new Error("the sample names other servers");
   const here = servers.reduce(
