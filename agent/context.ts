@@ -1,3 +1,4 @@
+import type { Pulses } from "../systemd/pulses.ts";
 import type { Config } from "./config.ts";
 import type { Contact } from "./contact.ts";
 import type { HostFactsWatch } from "./host-facts.ts";
@@ -42,5 +43,7 @@ export type AgentCtx = {
   work: Work;
   /** null: switched off. */
   standing: Standing | null;
+  /** What systemd's watchdog waits for. */
+  pulses: Pulses;
   log: (message: string) => void;
 };

@@ -14,8 +14,13 @@ import {
   variableOf,
 } from "./config.ts";
 import { join } from "./join.ts";
+import { connectTls } from "./rsync/tls-connect.ts";
 import { runAgent } from "./run.ts";
+import { tlsCommand } from "./self.ts";
 import { version } from "../protocol/version.ts";
+import { openNotify } from "../systemd/notify.ts";
+import { openPulses } from "../systemd/pulses.ts";
+import { startWatchdog } from "../systemd/watchdog.ts";
 
 /** sysexits.h EX_CONFIG: configuration is wrong or the agent was revoked; a restart would not help. */
 const exitConfig = 78;
@@ -84,6 +89,8 @@ async function joinCommand(options: Record<string, string | undefined> & { repla
 }
 
 async function runCommand(options: Record<string, string | undefined>) {
+  const notify = openNotify({ environment: process.env, log });
+  const pulses = openPulses();
   const stop = new AbortController();
   const hurry = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -93,11 +100,14 @@ async function runCommand(options: Record<string, string | undefined>) {
       else {
         log("stopping: ends its rsyncs and delivers their results; a second signal hurries");
         stop.abort();
+        void notify("STOPPING=1");
         setTimeout(() => hurry.abort(), 10_000).unref();
       }
     });
   }
-  await runAgent({ config: configOf(options), log, stop: stop.signal, hurry: hurry.signal });
+  startWatchdog({ environment: process.env, notify, pulses, log });
+  const signals = { stop: stop.signal, hurry: hurry.signal };
+  await runAgent({ config: configOf(options), log, notify, pulses, ...signals });
 }
 
 async function checkCommand(options: Record<string, string | undefined>) {
@@ -108,35 +118,48 @@ async function checkCommand(options: Record<string, string | undefined>) {
   if (!good) process.exitCode = 1;
 }
 
-const program = new Command("mirrorfleet-agent")
-  .description(
-    "Pulls mirrors to this host, as a control plane's signed task orders and this host's own policy say.",
-  )
-  .version(version)
-  .exitOverride();
-withSettings(program.command("join"))
-  .description("enrol this host with a one-use token")
-  .option("--token-file <file>", 'file with the enrolment token; "-" is standard input')
-  .option("--replace", "make new keys for a host that has joined before")
-  .action(joinCommand);
-withSettings(program.command("run"))
-  .description("poll for task orders and run them")
-  .action(runCommand);
-withSettings(program.command("check"))
-  .description("check this host's set-up, with a cure for what is wrong")
-  .action(checkCommand);
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else {
-    const known = error instanceof AppError;
-    process.stderr.write(`mirrorfleet-agent: ${known ? error.message : (error as Error).stack}\n`);
-    process.exitCode =
-      known && ["agent-revoked", "invalid-input", "not-found"].includes(error.code)
-        ? exitConfig
-        : 1;
-  }
+/** The whole command line. Nothing has run yet: parse it. */
+export function createProgram(): Command {
+  const program = new Command("mirrorfleet-agent")
+    .description(
+      "Pulls mirrors to this host, as a control plane's signed task orders and this host's own policy say.",
+    )
+    .version(version)
+    .exitOverride();
+  withSettings(program.command("join"))
+    .description("enrol this host with a one-use token")
+    .option("--token-file <file>", 'file with the enrolment token; "-" is standard input')
+    .option("--replace", "make new keys for a host that has joined before")
+    .action(joinCommand);
+  withSettings(program.command("run"))
+    .description("poll for task orders and run them")
+    .action(runCommand);
+  withSettings(program.command("check"))
+    .description("check this host's set-up, with a cure for what is wrong")
+    .action(checkCommand);
+  // rsync starts it, for its connection to a daemon behind TLS.
+  program.command(tlsCommand, { hidden: true }).action(connectTls);
+  return program;
 }
-process.exit();
+
+async function main(): Promise<void> {
+  try {
+    await createProgram().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+    else {
+      const known = error instanceof AppError;
+      process.stderr.write(
+        `mirrorfleet-agent: ${known ? error.message : (error as Error).stack}\n`,
+      );
+      process.exitCode =
+        known && ["agent-revoked", "invalid-input", "not-found"].includes(error.code)
+          ? exitConfig
+          : 1;
+    }
+  }
+  process.exit();
+}
+
+// Others import this to describe the command line.
+if (import.meta.main) void main();

@@ -18,6 +18,10 @@ import { version } from "../protocol/version.ts";
 const waitSeconds = 25;
 /** Beyond the wait: the network, and a control plane that is busy. */
 const answerSeconds = 15;
+/** Longest round of the loop: a poll, a pause, and the delivery of what was done without contact. */
+const roundSeconds = 900;
+/** The loop's name to the watchdog. */
+const pulse = "the poll loop";
 
 /**
  * Delivers what an earlier process of this agent left; an rsync that died with it counts as interrupted.
@@ -61,15 +65,13 @@ async function reportStandingRuns(
   });
 }
 
-/** Waits until fewer tasks run than allowed. */
-async function waitForRoom({
-  running,
-  parallel,
-}: {
-  running: Set<Promise<void>>;
-  parallel: number;
-}) {
-  while (running.size >= parallel) await Promise.race(running);
+/** Waits until fewer tasks run than allowed; each of them has its own limits of time. */
+async function waitForRoom({ work: { running }, config: { parallel }, pulses }: AgentCtx) {
+  while (running.size >= parallel) {
+    pulses.expect(pulse, roundSeconds);
+    const look = sleep((roundSeconds / 3) * 1000, undefined, { ref: false });
+    await Promise.race([...running, look]);
+  }
 }
 
 /** Waits as long as a control plane asks that holds no polls, moved by up to a fifth: hosts must not ask all at once. */
@@ -116,7 +118,8 @@ export async function pollLoop(
     running.add(task);
   };
   while (!stop.aborted) {
-    await waitForRoom({ running, parallel: ctx.config.parallel });
+    await waitForRoom(ctx);
+    ctx.pulses.expect(pulse, roundSeconds);
     if (stop.aborted) break;
     try {
       // Before new work: the control plane is to know what was done before it orders it again.
@@ -154,5 +157,6 @@ export async function pollLoop(
       await backOff({ failures, signal: stop });
     }
   }
+  ctx.pulses.forget(pulse);
   await Promise.all(running);
 }

@@ -1,6 +1,8 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../protocol/errors.ts";
+import type { Notify } from "../systemd/notify.ts";
+import type { Pulses } from "../systemd/pulses.ts";
 import { noteStart, noteStop } from "./changes/carried.ts";
 import { listsDirectory } from "./changes/journal.ts";
 import { type Config, required } from "./config.ts";
@@ -100,11 +102,15 @@ function cleanQuarantines({ config, log }: AgentCtx): () => void {
 export async function runAgent({
   config,
   log,
+  notify,
+  pulses,
   stop,
   hurry,
 }: {
   config: Config;
   log: (message: string) => void;
+  notify: Notify;
+  pulses: Pulses;
   stop: AbortSignal;
   hurry: AbortSignal;
 }): Promise<void> {
@@ -140,6 +146,7 @@ export async function runAgent({
     seen: await openSeenOrders({ stateDir: config.stateDir }),
     work: { running: new Set(), ends: new Map(), projects: new Set() },
     standing: await openStanding(config),
+    pulses,
     log,
   };
   // Before the first poll: what it brings is not left over.
@@ -150,6 +157,7 @@ export async function runAgent({
   const ended = new AbortController();
   try {
     log(`host ${identity.host} (${identity.roles.join(", ")}) polls ${ctx.controlPlane}`);
+    await notify("READY=1", `STATUS=host ${identity.host} polls ${ctx.controlPlane}`);
     await Promise.all([
       deliverLeftovers(ctx, { left, hurry: stop }),
       pollLoop(ctx, { daemon, stop, hurry }),

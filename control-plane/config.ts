@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { AppError, parse } from "../protocol/errors.ts";
+import { readCredential } from "../systemd/credential.ts";
 import type { OidcSettings } from "./auth/oidc.ts";
 
 const listenPattern = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})$/;
@@ -60,9 +61,18 @@ function oidcOf({
   return { issuer, audience, scopeClaim };
 }
 
+/** Variables whose values systemd may also give as credentials, which no other process can read. */
+const credentials = {
+  MIRRORFLEET_SECRET: "mirrorfleet.secret",
+  DATABASE_URL: "mirrorfleet.database-url",
+};
+
 /** Reads the settings. @throws AppError `invalid-input` that names the variable. */
 export function readConfig(environment: Record<string, string | undefined>): Config {
-  const values = parse(environmentSchema, environment, "the environment");
+  const given: Record<string, string | undefined> = { ...environment };
+  for (const [variable, name] of Object.entries(credentials))
+    given[variable] ??= readCredential(environment, { name });
+  const values = parse(environmentSchema, given, "the environment");
   const [, host = "", port = ""] = listenPattern.exec(values.MIRRORFLEET_LISTEN) ?? [];
   const dataDirectory = resolve(values.MIRRORFLEET_DATA);
   return {

@@ -4,6 +4,7 @@ import { serve } from "@hono/node-server";
 import { sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { AppError } from "../protocol/errors.ts";
+import { openPulses, type Pulses } from "../systemd/pulses.ts";
 import { deliverAlerts } from "./alerts/deliver.ts";
 import { evaluateAlerts } from "./alerts/evaluate.ts";
 import { writeFirstAdminToken } from "./auth/first-admin.ts";
@@ -93,16 +94,18 @@ async function makeDataDirectory({ dataDirectory }: Config): Promise<void> {
 export async function startServer({
   config,
   log,
+  pulses = openPulses(),
 }: {
   config: Config;
   log: Logger;
+  pulses?: Pulses;
 }): Promise<RunningServer> {
   const closers: (() => Promise<unknown>)[] = [];
   const close = async () => {
     for (let closer = closers.pop(); closer; closer = closers.pop()) await closer();
   };
   try {
-    return await start({ config, log, closers, close });
+    return await start({ config, log, pulses, closers, close });
   } catch (error) {
     await close();
     throw error;
@@ -112,11 +115,13 @@ export async function startServer({
 async function start({
   config,
   log,
+  pulses,
   closers,
   close,
 }: {
   config: Config;
   log: Logger;
+  pulses: Pulses;
   closers: (() => Promise<unknown>)[];
   close: () => Promise<void>;
 }): Promise<RunningServer> {
@@ -140,12 +145,13 @@ async function start({
   await writeFirstAdminToken(ctx, { file: config.adminTokenFile });
 
   closers.push(
-    repeat({ log, name: "schedule", everySeconds: 1, action: () => materialiseDue(ctx) }),
+    repeat({ log, pulses, name: "schedule", everySeconds: 1, action: () => materialiseDue(ctx) }),
   );
   // Agents get one lease's time to be heard again after the control plane itself was away.
   closers.push(
     repeat({
       log,
+      pulses,
       name: "reclaim",
       everySeconds: 5,
       afterSeconds: leaseSeconds,
@@ -156,6 +162,7 @@ async function start({
   closers.push(
     repeat({
       log,
+      pulses,
       name: "alerts",
       everySeconds: 30,
       afterSeconds: leaseSeconds,
@@ -165,16 +172,24 @@ async function start({
   closers.push(
     repeat({
       log,
+      pulses,
       name: "forget kept answers",
       everySeconds: 3600,
       action: () => removeOldAnswers(ctx),
     }),
-    repeat({ log, name: "disk samples", everySeconds: 600, action: () => sampleDisks(ctx) }),
+    repeat({
+      log,
+      pulses,
+      name: "disk samples",
+      everySeconds: 600,
+      action: () => sampleDisks(ctx),
+    }),
   );
   const stopping = new AbortController();
   closers.push(
     repeat({
       log,
+      pulses,
       name: "retention",
       everySeconds: 600,
       afterSeconds: 60,
@@ -185,6 +200,7 @@ async function start({
     }),
     repeat({
       log,
+      pulses,
       name: "delivery of alerts",
       everySeconds: 5,
       action: () => deliverAlerts(ctx, { signal: stopping.signal }),

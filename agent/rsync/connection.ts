@@ -1,10 +1,9 @@
-import { fileURLToPath } from "node:url";
 import { formatRsyncUrl, type RsyncOptions, type Source } from "../../protocol/rsync.ts";
+import { ownCommand, tlsCommand } from "../self.ts";
 
 /** Begins what the TLS client says on stderr: it tells its faults from rsync's. */
 export const tlsFault = "mirrorfleet-agent tls: ";
 
-const tlsProgram = fileURLToPath(new URL("tls-connect.ts", import.meta.url));
 const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 /** Where trusted certificates are, if not in the system's place. */
 const certificateVariables = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
@@ -42,7 +41,8 @@ export function connectionEnv({ source, ipVersion }: Connection): Record<string,
   return {
     ...Object.fromEntries(certificates),
     // rsync gives it to a shell; host and port come as variables, not as text of a command.
-    RSYNC_CONNECT_PROG: `exec ${quoted(process.execPath)} --use-system-ca ${quoted(tlsProgram)}`,
+    RSYNC_CONNECT_PROG: `exec ${[...ownCommand(), tlsCommand].map(quoted).join(" ")}`,
+    NODE_USE_SYSTEM_CA: "1",
     MIRRORFLEET_TLS_HOST: host,
     MIRRORFLEET_TLS_PORT: String(port),
     MIRRORFLEET_TLS_FAMILY: String(ipVersion ?? 0),

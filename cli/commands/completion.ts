@@ -15,7 +15,8 @@ function candidates(program: Command, words: string[]): string[] {
   return all.filter((word) => word.startsWith(last));
 }
 
-const scripts: Record<string, string> = {
+/** Scripts for each shell, which ask the program itself for what may follow. */
+export const completionScripts: Record<string, string> = {
   bash: `_mirrorfleet() {
   COMPREPLY=($(mirrorfleet __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
 }
@@ -29,7 +30,7 @@ compdef _mirrorfleet mirrorfleet`,
 };
 
 function scriptOf(shell: string): string {
-  const script = scripts[shell];
+  const script = completionScripts[shell];
   if (script === undefined) throw new InvalidArgumentError("must be bash, zsh or fish");
   return script;
 }

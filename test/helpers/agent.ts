@@ -10,6 +10,7 @@ import { openMetrics } from "../../agent/metrics-file.ts";
 import { openSeenOrders } from "../../agent/verify-order.ts";
 import { seal } from "../../control-plane/auth/task-tokens.ts";
 import { tokenTypes } from "../../protocol/order.ts";
+import { openPulses } from "../../systemd/pulses.ts";
 import { temporaryDirectory } from "./directory.ts";
 import { syncSpec } from "./rsync.ts";
 
@@ -78,6 +79,7 @@ export async function makeAgentCtx(settings: Record<string, string> = {}) {
     seen: await openSeenOrders({ stateDir }),
     work: { running: new Set(), ends: new Map(), projects: new Set() },
     standing: null,
+    pulses: openPulses(),
     log: () => {},
   };
   const { d: _, ...key } = identity.sealingKey;
