@@ -24,7 +24,13 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.int.test.ts", "test/e2e/**", "test/browser/**", ...long],
+          exclude: [
+            "test/**/*.int.test.ts",
+            "test/e2e/**",
+            "test/browser/**",
+            "test/packages/**",
+            ...long,
+          ],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
@@ -59,6 +65,14 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: "packages",
+          include: ["test/packages/**/*.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
         },
       },
       {

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { access, constants, mkdir, readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../protocol/errors.ts";
 import type { Notify } from "../systemd/notify.ts";
@@ -46,6 +46,25 @@ async function startMastersDaemon(ctx: AgentCtx) {
   );
   ctx.log(`the rsync daemon serves ${ctx.config.mirrorRoots.join(", ")} on port ${port}`);
   return { port, roots, update: daemon.update, version: null, stop: daemon.stop };
+}
+
+/** Says which roots this process cannot write to, and the likely cure: a disk may still come to its senses. */
+async function sayUnwritable({
+  mirrorRoots,
+  log,
+}: {
+  mirrorRoots: string[];
+  log: (message: string) => void;
+}): Promise<void> {
+  for (const root of mirrorRoots) {
+    await access(root, constants.W_OK).catch(({ code, message }: NodeJS.ErrnoException) => {
+      const cure =
+        code === "EROFS"
+          ? `${root} is read-only for this service: where its disk is not, name it in ReadWritePaths= (systemctl edit mirrorfleet-agent)`
+          : `${root} cannot be written to: ${message}`;
+      log(cure);
+    });
+  }
 }
 
 /** Standing orders as they are on disk; null where they are switched off: then none is kept. */
@@ -119,6 +138,7 @@ export async function runAgent({
     mirrorRoots: required("mirror-roots", config.mirrorRoots),
   });
   const quarantines = await resolveQuarantines({ quarantines: config.quarantines, mirrorRoots });
+  await sayUnwritable({ mirrorRoots, log });
   if (config.policy.sources.length === 0)
     throw new AppError(
       "invalid-input",

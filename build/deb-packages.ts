@@ -117,6 +117,8 @@ export function makeControlPlaneDeb(ctx: BuildCtx, input: Input): Promise<string
       const postgres = await lockedPackage(ctx, { name: embedded });
       await installPostgres(tree, { from: postgres, to: `${home}/node_modules/${embedded}` });
       await tree.write("usr/bin/mirrorfleet", starter("cli"), 0o755);
+      const logrotate = join(ctx.root, "deploy", "deb", name, "logrotate");
+      await tree.install(logrotate, `etc/logrotate.d/${name}`);
       // Commands such as "doctor" see what the service sees.
       const environment = "--env-file-if-exists=/etc/mirrorfleet/control-plane.conf ";
       await tree.write(

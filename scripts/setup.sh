@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes a fresh clone runnable: a Node 24, the locked dependencies and, when asked
 # with the argument "rsync", rsync itself. With "rsync proxies" it also tries to install what some
-# tests put in front of the control plane, with "rsync browser" the browser of the dashboard's test.
+# tests put in front of the control plane, with "rsync browser" the browser of the dashboard's test, with
+# "rsync packages" what makes and boots the Debian in which packages are tested.
 # Does nothing when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
@@ -67,6 +68,18 @@ ensure_chromium() {
   export DEBIAN_FRONTEND=noninteractive
   install='apt-get install -y --no-install-recommends chromium fonts-dejavu-core'
   $install >/dev/null 2>&1 || { apt-get update && $install; } >/dev/null 2>&1 || die "could not install it with: $install"
+}
+
+# Without them, or without root, the tests say so and are skipped.
+try_debian_tools() {
+  command -v debootstrap >/dev/null 2>&1 && command -v systemd-nspawn >/dev/null 2>&1 &&
+    command -v lintian >/dev/null 2>&1 && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 0
+  echo 'mirrorfleet setup: installing debootstrap, systemd-container and lintian, for tests'
+  export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+  install='apt-get install -y --no-install-recommends debootstrap systemd-container lintian'
+  $install >/dev/null 2>&1 || { apt-get update && $install; } >/dev/null 2>&1 ||
+    echo 'mirrorfleet setup: could not install them: their tests are skipped'
 }
 
 node_is_24() {
@@ -135,5 +148,6 @@ ensure_dependencies() {
 
 if [ "${1:-}" = rsync ]; then ensure_rsync; fi
 if [ "${2:-}" = proxies ]; then try_proxies; fi
+if [ "${2:-}" = packages ]; then try_debian_tools; fi
 if [ "${2:-}" = browser ]; then ensure_chromium; fi
 ensure_dependencies

@@ -6,8 +6,9 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { temporaryDirectory } from "../helpers/directory.ts";
 
+const run = promisify(execFile);
 const units = fileURLToPath(new URL("../../deploy/systemd/", import.meta.url));
-const analyze = await promisify(execFile)("systemd-analyze", ["--version"]).then(
+const analyze = await run("systemd-analyze", ["--version"]).then(
   () => true,
   () => false,
 );
@@ -17,15 +18,22 @@ test.skipIf(!analyze).each(["mirrorfleet-control-plane.service", "mirrorfleet-ag
   async (name) => {
     const directory = join(await temporaryDirectory(), "units");
     await mkdir(directory);
-    // Only what is installed can be verified: the program's place is replaced by this Node and this checkout.
+    // Only what is installed can be verified: a program that is, and no man page.
     const text = (await readFile(join(units, name), "utf8"))
-      .replaceAll("/opt/mirrorfleet/node_modules/.bin/node", process.execPath)
+      .replaceAll(/^ExecStart=\S+/gm, `ExecStart=${process.execPath}`)
       .replaceAll(/^Documentation=.*$/gm, "Documentation=https://example.org/");
     await writeFile(join(directory, name), text);
-    const { stdout, stderr } = await promisify(execFile)("systemd-analyze", [
-      "verify",
-      join(directory, name),
-    ]);
+    const { stdout, stderr } = await run("systemd-analyze", ["verify", join(directory, name)]);
     expect(stdout + stderr).toBe("");
+  },
+);
+
+test.skipIf(!analyze).each(["mirrorfleet-control-plane.service", "mirrorfleet-agent.service"])(
+  "systemd finds %s exposed by 1.5 of 10 at most (needs systemd-analyze)",
+  async (name) => {
+    const threshold = ["security", "--offline=yes", "--threshold=15"];
+    const { stdout } = await run("systemd-analyze", [...threshold, join(units, name)]);
+    const exposure = Number(/Overall exposure level for \S+: ([0-9.]+)/.exec(stdout)?.[1]);
+    expect(exposure).toBeLessThanOrEqual(1.5);
   },
 );

@@ -1,0 +1,204 @@
+import { execFile } from "node:child_process";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildDebs } from "../helpers/built.ts";
+import { boot, inRoot, makeDebian, type Said, whyNoDebian } from "../helpers/debian.ts";
+import { until } from "../helpers/programs.ts";
+
+const why = await whyNoDebian();
+const needs = why === null ? "" : ` (${why})`;
+const lintian = await promisify(execFile)("lintian", ["--version"]).then(
+  () => true,
+  () => false,
+);
+
+let out: string;
+let debs: Awaited<ReturnType<typeof buildDebs>>;
+
+beforeAll(async () => {
+  out = await mkdtemp(join(tmpdir(), "mirrorfleet-debs-"));
+  process.env["DEBFULLNAME"] = "mirrorfleet packagers";
+  process.env["DEBEMAIL"] = "mirrorfleet@users.noreply.github.com";
+  debs = await buildDebs({ out });
+}, 300_000);
+afterAll(() => rm(out, { recursive: true, force: true }));
+
+/** A Debian with packages in its directory /root. */
+async function debianWith(...files: string[]): Promise<string> {
+  const root = await makeDebian();
+  for (const file of files) await copyFile(file, join(root, "root", basename(file)));
+  return root;
+}
+
+const install = (file: string) => `dpkg -i /root/${basename(file)}`;
+
+/** What a command said on standard output. @throws Error where it failed. */
+function good({ status, stdout, stderr }: Said): string {
+  if (status !== 0) throw new Error(`status ${status}: ${stdout}${stderr}`);
+  return stdout.trim();
+}
+
+test.skipIf(!lintian)("lintian finds nothing wrong (needs lintian)", async () => {
+  const run = promisify(execFile)("lintian", [
+    "--allow-root",
+    "--fail-on=error,warning",
+    debs.agent,
+    debs.controlPlane,
+  ]);
+  expect(await run).toEqual({ stdout: "", stderr: "" });
+});
+
+test.skipIf(why)(
+  `installs, upgrades, is removed and purged in a clean Debian${needs}`,
+  async () => {
+    const root = await debianWith(debs.agent, debs.nextAgent);
+    const run = (command: string) => inRoot(root, command);
+    const state = "/var/lib/mirrorfleet-agent";
+
+    good(await run(install(debs.agent)));
+    expect(good(await run("mirrorfleet-agent --version"))).toMatch(/^\d+\.\d+\.\d+$/);
+    const check = await run("mirrorfleet-agent check");
+    expect(check.status).toBe(1);
+    expect(check.stdout).toMatch(/^ok {4}rsync: version 3\./m);
+    expect(check.stdout).toMatch(/^FAIL {2}identity: .*run "mirrorfleet-agent join"$/m);
+    const tls = await run(
+      "MIRRORFLEET_TLS_HOST=127.0.0.1 MIRRORFLEET_TLS_PORT=1 mirrorfleet-agent _tls-connect",
+    );
+    expect(tls).toMatchObject({ status: 1, stderr: expect.stringContaining("ECONNREFUSED") });
+    expect(good(await run(`stat -c '%a %U' ${state}`))).toBe("700 mirrorfleet-agent");
+    expect(good(await run("man mirrorfleet-agent"))).toContain("MIRRORFLEET_MIRROR_ROOTS");
+    expect(good(await run("systemctl is-enabled mirrorfleet-agent"))).toBe("enabled");
+
+    good(
+      await run(
+        `mkdir -p /srv/mirror/debian && echo precious >/srv/mirror/debian/file &&
+       echo MIRRORFLEET_MIRROR_ROOTS=/srv/mirror >/etc/mirrorfleet/agent.conf &&
+       echo '{}' >${state}/identity.json`,
+      ),
+    );
+    good(await run(install(debs.nextAgent)));
+    expect(good(await run("dpkg-query -W -f '${Version}' mirrorfleet-agent"))).toMatch(/-2$/);
+    expect(good(await run("cat /etc/mirrorfleet/agent.conf"))).toBe(
+      "MIRRORFLEET_MIRROR_ROOTS=/srv/mirror",
+    );
+    expect(good(await run(`cat ${state}/identity.json`))).toBe("{}");
+
+    good(await run("dpkg --remove mirrorfleet-agent"));
+    expect((await run("test -e /usr/bin/mirrorfleet-agent")).status).toBe(1);
+    expect(good(await run(`cat ${state}/identity.json /etc/mirrorfleet/agent.conf`))).toContain(
+      "{}",
+    );
+
+    good(await run("dpkg --purge mirrorfleet-agent"));
+    expect((await run(`ls -d ${state} /etc/mirrorfleet`)).stdout).toBe("");
+    expect(
+      good(
+        await run(
+          "find / -xdev -name '*mirrorfleet*' -not -path '/root/*' -not -path '/proc/*' -not -path '/var/cache/man/*'",
+        ),
+      ),
+    ).toBe("");
+    expect(good(await run("cat /srv/mirror/debian/file"))).toBe("precious");
+  },
+);
+
+const upstream = `mkdir -p /srv/upstream/pool/shared /srv/mirror
+echo one >/srv/upstream/pool/file
+chmod 2775 /srv/upstream/pool/shared
+chown mirrorfleet-agent: /srv/mirror
+cat >/etc/rsyncd.conf <<END
+address = 127.0.0.1
+port = 8730
+[pub]
+path = /srv/upstream
+END
+systemctl enable --now rsync
+cat >/etc/mirrorfleet/agent.conf <<END
+MIRRORFLEET_CONTROL_PLANE=http://127.0.0.1:8420
+MIRRORFLEET_MIRROR_ROOTS=/srv/mirror
+MIRRORFLEET_SOURCES=rsync://127.0.0.1:8730/
+END`;
+
+const joining = `set -e
+mirrorfleet login http://127.0.0.1:8420 </var/lib/mirrorfleet/admin-token
+mirrorfleet --json host invite master --role master --address 127.0.0.1 |
+  sed -n 's/.*"\\(mfe_[^"]*\\)".*/\\1/p' | head -n 1 |
+  runuser -u mirrorfleet-agent -- mirrorfleet-agent join --token-file -
+systemctl start mirrorfleet-agent
+mirrorfleet project add pool --upstream rsync://127.0.0.1:8730/pub/`;
+
+/** A watchdog that is as strict as a test is impatient. */
+const watchful = `mkdir -p /run/systemd/system/mirrorfleet-agent.service.d
+cat >/run/systemd/system/mirrorfleet-agent.service.d/test.conf <<END
+[Service]
+WatchdogSec=3
+TimeoutStopSec=2
+END
+systemctl daemon-reload
+systemctl restart mirrorfleet-agent`;
+
+test.skipIf(why)(
+  `a booted Debian joins, syncs, has a stuck agent restarted, goes on after a reboot and an upgrade${needs}`,
+  async () => {
+    const root = await debianWith(debs.agent, debs.nextAgent, debs.controlPlane);
+    good(await inRoot(root, `${install(debs.agent)} && ${install(debs.controlPlane)}`));
+    const first = await boot(root);
+    good(await first.run(upstream));
+    good(await first.run(joining));
+    good(await first.run("mirrorfleet project sync pool --follow"));
+    expect(good(await first.run("cd /srv/mirror/pool && find . | sort"))).toBe(
+      good(await first.run("cd /srv/upstream && find . | sort")),
+    );
+    expect(good(await first.run("stat -c %a /srv/mirror/pool/pool/shared"))).toBe("2775");
+    const show = "systemctl show -p ActiveState -p NRestarts -p StatusText mirrorfleet-agent";
+    expect(
+      good(await first.run(show))
+        .split("\n")
+        .toSorted(),
+    ).toEqual([
+      "ActiveState=active",
+      "NRestarts=0",
+      "StatusText=host master polls http://127.0.0.1:8420",
+    ]);
+    await first.run(watchful);
+    await sleep(8000);
+    const restarts = "systemctl show -P NRestarts mirrorfleet-agent";
+    expect(good(await first.run(restarts))).toBe("0");
+    good(await first.run("kill -STOP $(systemctl show -P MainPID mirrorfleet-agent)"));
+    await until("a stopped agent is started again", async () =>
+      (await first.run(`${restarts}; systemctl is-active mirrorfleet-agent`)).stdout.startsWith(
+        "1\nactive",
+      ),
+    );
+    await first.stop();
+
+    const second = await boot(root);
+    const change = "echo two >/srv/upstream/pool/file && mirrorfleet project sync pool --follow";
+    await until(
+      "agent and control plane run again",
+      async () =>
+        (await second.run("mirrorfleet status && systemctl is-active mirrorfleet-agent")).status ===
+        0,
+    );
+    good(await second.run(change));
+    expect(good(await second.run("cat /srv/mirror/pool/pool/file"))).toBe("two");
+
+    const identity = "cat /var/lib/mirrorfleet-agent/identity.json /etc/mirrorfleet/agent.conf";
+    const before = good(await second.run(identity));
+    good(await second.run(install(debs.nextAgent)));
+    expect(good(await second.run(identity))).toBe(before);
+    expect(good(await second.run("systemctl is-active mirrorfleet-agent"))).toBe("active");
+    good(
+      await second.run(
+        "echo three >/srv/upstream/pool/file && mirrorfleet project sync pool --follow",
+      ),
+    );
+    expect(good(await second.run("cat /srv/mirror/pool/pool/file"))).toBe("three");
+    expect(good(await second.run("journalctl -u 'mirrorfleet-*' -p err -o cat"))).toBe("");
+    await second.stop();
+  },
+);
