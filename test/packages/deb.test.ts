@@ -131,6 +131,9 @@ mirrorfleet --json host invite master --role master --address 127.0.0.1 |
 systemctl start mirrorfleet-agent
 mirrorfleet project add pool --upstream rsync://127.0.0.1:8730/pub/`;
 
+const credential = `install -d -m 700 /etc/credstore
+head -c 32 /dev/urandom | base64 >/etc/credstore/mirrorfleet.secret`;
+
 /** A watchdog that is as strict as a test is impatient. */
 const watchful = `mkdir -p /run/systemd/system/mirrorfleet-agent.service.d
 cat >/run/systemd/system/mirrorfleet-agent.service.d/test.conf <<END
@@ -146,6 +149,7 @@ test.skipIf(why)(
   async () => {
     const root = await debianWith(debs.agent, debs.nextAgent, debs.controlPlane);
     good(await inRoot(root, `${install(debs.agent)} && ${install(debs.controlPlane)}`));
+    good(await inRoot(root, credential));
     const first = await boot(root);
     good(await first.run(upstream));
     good(await first.run(joining));
@@ -164,6 +168,8 @@ test.skipIf(why)(
       "NRestarts=0",
       "StatusText=host master polls http://127.0.0.1:8420",
     ]);
+    // The secret is the credential: none was made.
+    expect((await first.run("ls /var/lib/mirrorfleet/secret")).status).not.toBe(0);
     await first.run(watchful);
     await sleep(8000);
     const restarts = "systemctl show -P NRestarts mirrorfleet-agent";
@@ -198,7 +204,7 @@ test.skipIf(why)(
       ),
     );
     expect(good(await second.run("cat /srv/mirror/pool/pool/file"))).toBe("three");
-    expect(good(await second.run("journalctl -u 'mirrorfleet-*' -p err -o cat"))).toBe("");
+    expect(good(await second.run("journalctl -b -u 'mirrorfleet-*' -p err -o cat"))).toBe("");
     await second.stop();
   },
 );
