@@ -21,6 +21,8 @@ function wholeNumber(text: string): number {
 
 /** Makes what a release consists of. */
 async function build({ out, only, arch, revision, level }: Options): Promise<void> {
+  // Modes of what is made are not for whoever makes it to decide.
+  process.umask(0o022);
   const log = (message: string) => process.stderr.write(`${message}\n`);
   const ctx = openBuild({ out: resolve(out), log });
   const makes = (kind: Kind) => only.includes(kind);
