@@ -44,7 +44,12 @@ export function manPages(): Page[] {
       seeAlso: ["rsync(1)", "mirrorfleet(1)", "mirrorfleet-control-plane(8)"],
     },
     {
-      program: createControlPlane({ serve: never, rotateKeys: never, migrate: never, doctor: never }),
+      program: createControlPlane({
+        serve: never,
+        rotateKeys: never,
+        migrate: never,
+        doctor: never,
+      }),
       section: 8,
       environment: variables,
       exitStatus: serviceStatus,
