@@ -113,7 +113,7 @@ export async function checkMarker({
   });
 }
 
-/** One step down: the directory `name` of `parent`, made if absent, symlinks resolved. */
+/** One step down: the directory `name` of `parent`, symlinks resolved; undefined where there is nothing of that name. */
 async function enter({
   parent,
   name,
@@ -122,11 +122,13 @@ async function enter({
   parent: string;
   name: string;
   root: string;
-}): Promise<string> {
+}): Promise<string | undefined> {
   const path = join(parent, name);
-  await mkdir(path, { mode: 0o755 }).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== "EEXIST") throw refused(`cannot make ${path}: ${cause.message}`, cause);
+  const known = await lstat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") return undefined;
+    throw refused(`${path} cannot be looked at: ${cause.message}`, cause);
   });
+  if (!known) return undefined;
   const real = await realpath(path).catch((cause: unknown) => {
     throw refused(`${path} is a symlink to nothing`, cause);
   });
@@ -136,16 +138,25 @@ async function enter({
   return real;
 }
 
+async function makeDirectory(path: string): Promise<void> {
+  await mkdir(path, { mode: 0o755 }).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "EEXIST") throw refused(`cannot make ${path}: ${cause.message}`, cause);
+  });
+}
+
 /**
  * Absolute path of a destination strictly below the mirror root, with all symlinks resolved; missing
- * directories are made. @throws AppError `order-refused`.
+ * directories are made or, with `make` false, left out: the path is then where they would be.
+ * @throws AppError `order-refused`.
  */
 export async function resolveDestination({
   mirrorRoot,
   destination,
+  make = true,
 }: {
   mirrorRoot: string;
   destination: string;
+  make?: boolean;
 }): Promise<string> {
   if (!isRelativePath(destination)) {
     throw refused(
@@ -154,7 +165,10 @@ export async function resolveDestination({
   }
   const root = await resolveMirrorRoot({ mirrorRoot });
   let path = root;
-  for (const name of destination.split("/")) path = await enter({ parent: path, name, root });
+  for (const name of destination.split("/")) {
+    if (make) await makeDirectory(join(path, name));
+    path = (await enter({ parent: path, name, root })) ?? join(path, name);
+  }
   return path;
 }
 

@@ -45,7 +45,7 @@ type Pull = {
 };
 
 /** Exit codes of an rsync that did not get to the source: the next one may be there. */
-const unreachableCodes = new Set([5, 10, 35]);
+export const unreachableCodes = new Set([5, 10, 35]);
 
 /** Exit codes after which an rsync has told all that it did: it ended by itself, whatever it met. */
 const tellingCodes = new Set([0, 5, 10, 12, 23, 24, 25, 30, 35]);
@@ -53,11 +53,11 @@ const tellingCodes = new Set([0, 5, 10, 12, 23, 24, 25, 30, 35]);
 const keptExamples = 5;
 
 /** A step's place in its project; "" for the project's own. */
-const belowProject = ({ step, input }: Pick<Pull, "step" | "input">) =>
+export const belowProject = ({ step, input }: Pick<Pull, "step" | "input">) =>
   step.destination.slice(input.sync.path.length + 1);
 
 /** This host's trace file as a step sees it; null where it does not lie in its destination. */
-function ownOf({ identity }: AgentCtx, pull: Pull): Own | null {
+export function ownOf({ identity }: AgentCtx, pull: Pick<Pull, "step" | "input">): Own | null {
   const path = traceFileOf(pull.input.sync, identity);
   const below = belowProject(pull);
   const prefix = below === "" ? "" : `${below}/`;

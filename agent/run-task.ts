@@ -119,6 +119,7 @@ export async function runTask(
   const reporting = startReporting(ctx, { entry, end, ...lease });
   let result: Report;
   let project = "";
+  let dryRun = false;
   try {
     const now = Date.now() / 1000 + ctx.clock.skewSeconds;
     const claims = await verifyOrder(
@@ -126,6 +127,7 @@ export async function runTask(
       { order: lease.order },
     );
     project = claims.sync.project;
+    dryRun = claims.sync.dryRun ?? false;
     ctx.work.projects.add(project);
     ctx.log(`project ${project}: attempt ${claims.attempt} begins`);
     checkPolicy(ctx.config.policy, { sync: claims.sync });
@@ -144,7 +146,7 @@ export async function runTask(
   }
   entry.write(`${result.outcome}${result.message ? `: ${result.message}` : ""}`);
   await entry.finish(result);
-  if (project !== "") await ctx.metrics.note({ project, ...result });
+  if (project !== "" && !dryRun) await ctx.metrics.note({ project, ...result });
   ctx.log(
     `task ${entry.ticket.taskId}: ${result.outcome}${result.message ? `: ${result.message}` : ""}`,
   );

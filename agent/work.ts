@@ -5,6 +5,7 @@ import { eventByOutcome } from "../protocol/states.ts";
 import type { Journal } from "./changes/journal.ts";
 import type { AgentCtx } from "./context.ts";
 import { checkMarker, chooseRoot, holdDestination, resolveDestination } from "./destination.ts";
+import { dryRunTask } from "./dry-run-task.ts";
 import { type Input, pullStep } from "./pull-step.ts";
 import { newQuarantineEntry } from "./quarantine.ts";
 import { watchRoom, whyNoRoom } from "./room.ts";
@@ -33,7 +34,11 @@ function together(first: Report | undefined, second: Report): Report {
 async function placesOf(sync: SyncSpec, { mirrorRoot }: { mirrorRoot: string }): Promise<Place[]> {
   const places: Place[] = [];
   for (const step of sync.steps) {
-    const destination = await resolveDestination({ mirrorRoot, destination: step.destination });
+    const destination = await resolveDestination({
+      mirrorRoot,
+      destination: step.destination,
+      make: !sync.dryRun,
+    });
     places.push({ step, destination });
   }
   return places;
@@ -113,6 +118,12 @@ async function runSteps(ctx: AgentCtx, site: Site): Promise<Report> {
   }
 }
 
+/** What an order asks for: to list, to bring back, or to pull. */
+function kindOf({ dryRun, undo }: SyncSpec) {
+  if (dryRun) return dryRunTask;
+  return undo === null ? runSteps : undoTask;
+}
+
 /** Where what is deleted below a mirror root goes; null: nowhere. */
 const quarantineOf = ({ config }: AgentCtx, { root }: { root: string }) =>
   config.quarantines?.[config.mirrorRoots.indexOf(root)] ?? null;
@@ -138,7 +149,7 @@ export async function workOn(ctx: AgentCtx, input: Input): Promise<Report> {
       places,
       input: { ...input, signal },
     };
-    const result = await (input.sync.undo === null ? runSteps(ctx, site) : undoTask(ctx, site));
+    const result = await kindOf(input.sync)(ctx, site);
     // Its reason is a text of ours.
     if (result.outcome === "interrupted" && room.full.aborted)
       return { ...result, outcome: "retryable", message: `ended: ${String(room.full.reason)}` };

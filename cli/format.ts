@@ -7,7 +7,7 @@ export function size(bytes: number): string {
 }
 
 /** Text from the server without what a terminal would obey. */
-const harmless = (text: string) => text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\uFFFD");
+export const harmless = (text: string) => text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\uFFFD");
 
 /** A time as "2026-11-24 13:05:00 UTC"; "never" for none. */
 export const time = (iso: string | null) =>

@@ -191,6 +191,7 @@ export function createClient(server: { url: string; token: string }) {
       post(projectSchema, project(name, "/clone"), changes),
     syncProject: (name: string, input: z.input<typeof syncSchema> = {}) =>
       post(runDetailSchema, project(name, "/sync"), input),
+    dryRunProject: (name: string) => post(runDetailSchema, project(name, "/dry-run")),
     undoProject: (name: string) => post(runDetailSchema, project(name, "/undo")),
 
     listReplicas: all("/v1/replicas", replicaSchema),

@@ -77,6 +77,8 @@ export const syncSpecSchema = z.strictObject({
    * run: tried again, it means the same deletions. null: pull.
    */
   undo: z.uuid().nullable(),
+  /** Only list what a pull would do; left out: do it. Agents that do not know of it refuse the order. */
+  dryRun: z.literal(true).optional(),
   /** File that the host leaves in the tree after a success; left out: none, as agents before it have it. */
   trace: traceSchema.optional(),
 });

@@ -82,6 +82,26 @@ const heldSchema = z.strictObject({
 });
 export type Held = z.infer<typeof heldSchema>;
 
+const wouldSchema = z.strictObject({
+  entries: count,
+  examples: z.array(z.string().max(500)).max(20),
+});
+
+/** What a pull would do, by a dry run. Counts of entries: files, links and directories. */
+const dryRunSchema = z.strictObject({
+  created: wouldSchema,
+  changed: wouldSchema,
+  deleted: wouldSchema,
+  /** Size of the files that would be fetched, of those that are new or differ. */
+  bytes: count,
+  /** Entries of the source, and the size of its files. */
+  files: count,
+  totalBytes: count,
+  /** Why a pull would hold the deletions for an operator; null: it would not. */
+  held: z.string().max(1000).nullable(),
+});
+export type DryRun = z.infer<typeof dryRunSchema>;
+
 /** Body of `POST /v1/tasks/{id}/result`: how one attempt ended. */
 export const resultSchema = z.strictObject({
   outcome: z.enum(outcomes),
@@ -103,6 +123,8 @@ export const resultSchema = z.strictObject({
     .default(null),
   /** Of an attempt that is held. */
   held: heldSchema.nullable().default(null),
+  /** Of a dry run that got through the whole tree. Left out of all others: control planes before it know none. */
+  dryRun: dryRunSchema.optional(),
   /** Wall-clock seconds of the agent's work on this attempt. */
   seconds: z.number().min(0).max(1e9),
   /** Length in bytes of the whole log; chunks below it have been delivered. */

@@ -6,7 +6,16 @@ import { progressSchema, resultSchema } from "./report.ts";
 import { attemptStates, runStates, taskStates } from "./states.ts";
 
 /** What began a run. */
-const triggers = ["schedule", "manual", "push", "retry", "resync", "undo", "standing"] as const;
+const triggers = [
+  "schedule",
+  "manual",
+  "push",
+  "retry",
+  "resync",
+  "undo",
+  "standing",
+  "dry-run",
+] as const;
 export type Trigger = (typeof triggers)[number];
 
 /** Body of `POST /v1/projects/{name}/sync`. */
@@ -33,6 +42,7 @@ export const taskSchema = z.object({
   project: z.string(),
   host: z.string(),
   role: z.enum(["master", "ftp"]),
+  dryRun: z.boolean().meta({ description: "It only lists what a pull would do" }),
   state: z.enum(taskStates),
   cancelRequested: z.boolean(),
   attempt: z.int(),

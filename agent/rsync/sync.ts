@@ -40,7 +40,7 @@ export const allowedDeletions = ({
 };
 
 /** What a dry run says of the deletions that it would make. */
-function heldOf({ deletions, deletedPaths, deletedIn, stats }: RsyncExit): Held {
+export function heldOf({ deletions, deletedPaths, deletedIn, stats }: RsyncExit): Held {
   const short = (path: string) => path.slice(0, 500);
   return {
     deletions,
@@ -53,9 +53,9 @@ function heldOf({ deletions, deletedPaths, deletedIn, stats }: RsyncExit): Held 
   };
 }
 
-/** Says why deletions must not be made; null where they may. Pure. */
-export function whyHeld({
-  held: { deletions, entries, examples, directories },
+/** Says what is wrong with deletions that must not be made; null where they may. Pure. */
+export function whyTooMany({
+  held: { deletions, entries },
   limits,
   options,
 }: {
@@ -64,19 +64,31 @@ export function whyHeld({
   options: Pick<RsyncOptions, "maxDelete">;
 }): string | null {
   if (limits.approvedDeletions !== null && deletions <= limits.approvedDeletions) return null;
+  // The root itself counts as one.
+  if (deletions > 0 && entries - deletions <= 1)
+    return `the source has turned empty, and ${deletions} files would be deleted`;
+  const allowed = allowedDeletions({ total: entries, limits, options });
+  if (deletions <= allowed) return null;
+  const share = allowed === options.maxDelete ? "" : ` (${limits.maxDeletePercent} %)`;
+  return `${deletions} of ${entries} files would be deleted; the limit is ${allowed}${share}`;
+}
+
+/** Says why deletions are held, and what an operator can do; null where they are not. Pure. */
+export function whyHeld(guarded: {
+  held: Held;
+  limits: RsyncLimits;
+  options: Pick<RsyncOptions, "maxDelete">;
+}): string | null {
+  const why = whyTooMany(guarded);
+  if (why === null) return null;
+  const { held, limits, options } = guarded;
+  const { deletions, entries, examples, directories } = held;
   const paths = examples.map((path) => path.slice(0, 200)).join(", ");
   const most = directories[0] ? `; most of them in ${directories[0].path.slice(0, 200)}` : "";
   const cure = `Nothing was deleted (among them: ${paths}${most}). To let them go, approve this task, or trigger the project with approveDeletions ${deletions}`;
-  // The root itself counts as one.
-  if (entries - deletions <= 1)
-    return `the source has turned empty, and ${deletions} files would be deleted. ${cure}`;
-  const allowed = allowedDeletions({ total: entries, limits, options });
-  if (deletions <= allowed) return null;
-  const [limit, setting] =
-    allowed === options.maxDelete
-      ? ["", "rsync.maxDelete"]
-      : [` (${limits.maxDeletePercent} %)`, "maxDeletePercent"];
-  return `${deletions} of ${entries} files would be deleted; the limit is ${allowed}${limit}. ${cure}, or raise the project's ${setting}`;
+  if (entries - deletions <= 1) return `${why}. ${cure}`;
+  const setting = allowedDeletions({ total: entries, limits, options }) === options.maxDelete ? "rsync.maxDelete" : "maxDeletePercent";
+  return `${why}. ${cure}, or raise the project's ${setting}`;
 }
 
 /** What two rsyncs did together. */
@@ -116,7 +128,7 @@ const withPayload = (payload: RsyncExit | null, exit: RsyncExit): RsyncExit =>
       }
     : exit;
 
-const isComplete = ({ ended, exitCode }: RsyncExit) =>
+export const isComplete = ({ ended, exitCode }: RsyncExit) =>
   ended === "exited" && exitCode !== null && completeCodes.has(exitCode);
 
 export type SyncResult = Pick<
@@ -125,7 +137,8 @@ export type SyncResult = Pick<
 > & { held?: Held };
 type Ended = Pick<Result, "outcome" | "message">;
 
-function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
+/** How an rsync ended, in the words of a result. */
+export function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended {
   const { wallClockSeconds, stallSeconds } = pull.limits;
   if (exit.ended === "timeout")
     return { outcome: "timeout", message: `ended after the limit of ${wallClockSeconds} seconds` };

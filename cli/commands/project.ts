@@ -6,6 +6,7 @@ import { followRun } from "../follow-run.ts";
 import { collect, type Fields, fieldsOf, withFields } from "../project-fields.ts";
 import { addReseed } from "./reseed.ts";
 import { wholeNumber } from "../whole-number.ts";
+import { dryRunText } from "../dry-run-text.ts";
 import { definitionOf, projectTable, projectText, stateOf } from "../project-text.ts";
 import { fromYaml, toYaml } from "../yaml.ts";
 
@@ -38,6 +39,18 @@ async function follow(ctx: CliCtx, { id }: { id: string }) {
   const { print, json } = ctx;
   const ended = await followRun(ctx, { id, quiet: json });
   print(ended, ({ state, reason }) => `run ${id}: ${state}${reason ? `: ${reason}` : ""}`);
+  if (ended.state !== "succeeded") process.exitCode = exitFailed;
+}
+
+async function dryRunProject(
+  ctx: CliCtx,
+  { name, follow: follows = false }: { name: string; follow?: boolean },
+) {
+  const { client, print, json } = ctx;
+  const { id, state } = await client.dryRunProject(name);
+  if (!follows) return print({ id, state }, () => `run ${id}: ${state}`);
+  const ended = await followRun(ctx, { id, quiet: json });
+  print(ended, dryRunText);
   if (ended.state !== "succeeded") process.exitCode = exitFailed;
 }
 
@@ -138,6 +151,16 @@ export function addProject(program: Command): void {
     .action(
       action<{ follow?: boolean; approveDeletions?: number }>(async (ctx, { args, options }) =>
         syncProject(ctx, { name: args[0]!, ...options }),
+      ),
+    );
+  project
+    .command("dry-run")
+    .description("list what a sync would create, change and delete on the master; changes nothing")
+    .argument("<name>")
+    .option("-f, --follow", "wait for it, and show what it found")
+    .action(
+      action<{ follow?: boolean }>(async (ctx, { args, options }) =>
+        dryRunProject(ctx, { name: args[0]!, ...options }),
       ),
     );
   project

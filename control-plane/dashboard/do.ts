@@ -6,7 +6,7 @@ import type { Site } from "./site.ts";
 
 /** What buttons do: operations without an answer that a page would have to show. */
 const byButton =
-  /^\/v1\/(?:projects\/[^/]+\/(?:sync|pause|resume|undo)|projects\/[^/]+\/replicas\/[^/]+\/(?:pause|resume|resync)|runs\/[^/]+\/(?:cancel|retry)|tasks\/[^/]+\/(?:cancel|retry|approve|dismiss)|hosts\/[^/]+\/(?:drain|resume|revoke)|tokens\/[^/]+\/revoke|settings\/(?:pause|resume))$/;
+  /^\/v1\/(?:projects\/[^/]+\/(?:sync|dry-run|pause|resume|undo)|projects\/[^/]+\/replicas\/[^/]+\/(?:pause|resume|resync)|runs\/[^/]+\/(?:cancel|retry)|tasks\/[^/]+\/(?:cancel|retry|approve|dismiss)|hosts\/[^/]+\/(?:drain|resume|revoke)|tokens\/[^/]+\/revoke|settings\/(?:pause|resume))$/;
 
 /** Runs what a button says, and shows the run that it made or the page that it stands on. */
 export function addDo(app: Hono<SignedIn>, { rest }: Site): void {

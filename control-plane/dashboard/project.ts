@@ -27,6 +27,7 @@ function head(actor: Actor, project: Project): Part {
   const { name, description, paused, upstream, parts } = project;
   const path = `/v1/projects/${name}`;
   const back = `/projects/${name}`;
+  const hasUpstream = upstream !== null || parts.length > 0;
   const from = upstream ?? (parts.length > 0 ? plural(parts.length, "part") : "hosted here");
   return part({
     id: "project-head",
@@ -40,6 +41,7 @@ function head(actor: Actor, project: Project): Part {
       </p>
       <div class="buttons">
         ${operationButton(actor, { path: `${path}/sync`, text: "Sync now", back, kind: "primary" })}
+        ${hasUpstream && operationButton(actor, { path: `${path}/dry-run`, text: "Dry run", back })}
         ${operationButton(actor, { path: `${path}/${paused ? "resume" : "pause"}`, text: paused ? "Resume" : "Pause", back })}
         ${may(actor, "admin") && html`<a class="button" href="/projects/${name}/edit">Edit</a>`}
       </div>`,
@@ -133,7 +135,7 @@ function runsPart(runs: RunDetail[]): Part {
           </tbody>
         </table>
       </div>
-      ${runs.length === 0 && html`<p class="faint">It has not run yet.</p>`}`,
+      ${runs.length === 0 && html`<p class="faint">It has not run yet: a dry run shows what its first sync would bring.</p>`}`,
   });
 }
 

@@ -7,6 +7,7 @@ import type { Actor } from "../auth/actor.ts";
 import { readRun, readRuns } from "../db/queries/runs.ts";
 import { operationButton } from "./buttons.ts";
 import { chip, isHeld, taskChip } from "./chips.ts";
+import { dryRunFindings } from "./dry-run.ts";
 import { html, type Html } from "./html.ts";
 import { checkedId } from "./ids.ts";
 import { answerPage } from "./layout.ts";
@@ -27,8 +28,14 @@ function whatItDid(task: Task): Html | string {
   if (isHeld(task))
     return html`${count(result.held?.deletions ?? 0)} deletions wait for a decision`;
   if (task.state !== "succeeded") return result.message;
+  if (task.dryRun) return result.message;
   const bytes = result.stats?.literalBytes ?? 0;
   return `${count(result.changes)} changes, ${size(bytes)} of new data${result.scanned ? "" : ", by change list"}`;
+}
+
+function whatFor({ role, dryRun }: Task): string {
+  if (dryRun) return "compares with upstream";
+  return role === "master" ? "pulls from upstream" : "pulls from the master";
 }
 
 function taskRow(task: Task): Html {
@@ -36,7 +43,7 @@ function taskRow(task: Task): Html {
     task.startedAt === null ? "" : duration(secondsBetween(task.startedAt, task.finishedAt));
   return html`<tr>
     <th scope="row"><a href="/tasks/${task.id}">${task.host}</a></th>
-    <td>${task.role === "master" ? "pulls from upstream" : "pulls from the master"}</td>
+    <td>${whatFor(task)}</td>
     <td>
       ${taskChip(task)}${task.cancelRequested && task.state === "leased" ? " cancelling" : ""}
     </td>
@@ -64,6 +71,10 @@ function runParts(actor: Actor, run: RunDetail): Part[] {
           ${!hasEnded(run) && operationButton(actor, { path: `/v1/runs/${run.id}/cancel`, text: "Cancel", back, kind: "danger", confirm: "What waits ends at once, and what runs when its agent hears of it. What was transferred stays." })}
           ${hasEnded(run) && failed && operationButton(actor, { path: `/v1/runs/${run.id}/retry`, text: "Try again what failed", back })}
         </div>`,
+    }),
+    part({
+      id: "run-findings",
+      content: html`${run.tasks.map(dryRunFindings)}`,
     }),
     part({
       id: "run-tasks",

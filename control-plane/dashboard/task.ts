@@ -7,6 +7,7 @@ import { readTask } from "../db/queries/tasks.ts";
 import { operationButton } from "./buttons.ts";
 import { chip, isHeld, taskChip } from "./chips.ts";
 import { heldDeletions } from "./held.ts";
+import { dryRunFindings } from "./dry-run.ts";
 import { html, type Html } from "./html.ts";
 import { checkedId } from "./ids.ts";
 import { answerPage } from "./layout.ts";
@@ -97,7 +98,7 @@ function taskParts(actor: Actor, task: TaskDetail): Part[] {
           ${!ended && !task.cancelRequested && operationButton(actor, { path: `${path}/cancel`, text: "Cancel", back, kind: "danger", confirm: "rsync is ended on that host. What was transferred stays." })}
           ${again && operationButton(actor, { path: `${path}/retry`, text: "Try again", back })}
         </div>
-        ${resultOf(task)}`,
+        ${resultOf(task)}${dryRunFindings(task)}`,
     }),
     part({
       id: "task-attempts",

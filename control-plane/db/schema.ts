@@ -318,6 +318,8 @@ export const tasks = pgTable(
       .notNull()
       .references(() => hosts.id),
     role: text("role").$type<Role>().notNull(),
+    /** Only lists what a pull would do: it says nothing of the replica. */
+    dryRun: boolean("dry_run").notNull().default(false),
     state: text("state").$type<TaskState>().notNull(),
     /** Number of the current or latest attempt: the fence. 0: none yet. */
     attempt: integer("attempt").notNull().default(0),

@@ -124,7 +124,14 @@ async function masterPulledMeanwhile(
   const latest = db
     .select({ id: tasks.id })
     .from(tasks)
-    .where(and(eq(tasks.projectId, task.projectId), eq(tasks.role, "master"), gt(tasks.attempt, 0)))
+    .where(
+      and(
+        eq(tasks.projectId, task.projectId),
+        eq(tasks.role, "master"),
+        eq(tasks.dryRun, false),
+        gt(tasks.attempt, 0),
+      ),
+    )
     .orderBy(desc(tasks.queuedAt))
     .limit(1);
   const [pull] = await db

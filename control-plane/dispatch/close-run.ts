@@ -31,6 +31,7 @@ export async function closeRunIfDone(
     })
     .where(and(eq(runs.id, runId), inArray(runs.state, ["running", "distributing"])))
     .returning();
-  if (closed) await countRun(ctx, closed);
+  // What only looked is no sync that succeeded or failed.
+  if (closed && closed.trigger !== "dry-run") await countRun(ctx, closed);
   return closed;
 }

@@ -111,12 +111,12 @@ export async function follow(
   const masters = task.role === "master" ? await masterIds(ctx) : [];
   await notifyHosts(ctx, { hostIds: [...new Set([task.hostId, ...masters])] });
   if (task.role === "ftp") await notifyHostsOfMaster(ctx, { projectId: task.projectId });
-  if (task.role === "master" && task.state !== "succeeded")
+  if (task.role === "master" && !task.dryRun && task.state !== "succeeded")
     await ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, task.projectId));
   if (task.state === "queued") return;
   const [run] = await ctx.db.select().from(runs).where(eq(runs.id, task.runId));
   if (task.role === "master") {
-    if (task.state === "succeeded")
+    if (task.state === "succeeded" && !task.dryRun)
       await distribute(ctx, {
         project,
         run: run!,

@@ -1,4 +1,4 @@
-import { and, eq, gt, inArray, sql } from "drizzle-orm";
+import { and, eq, gt, inArray, ne, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Trigger } from "../../protocol/run.ts";
 import type { TaskState } from "../../protocol/states.ts";
@@ -7,7 +7,7 @@ import { keepFreshness } from "../db/queries/freshness.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
 import { projects, replicas, runs, tasks } from "../db/schema.ts";
 import { addTasks, hostsBehind } from "./fan-out.ts";
-import { triggerRun } from "./start-run.ts";
+import { startDryRun, triggerRun } from "./start-run.ts";
 
 /** A run that begins with the FTP hosts: they pull what the master has. The caller holds the project's row. */
 async function distributeTo(
@@ -63,7 +63,13 @@ export async function catchUp(ctx: Ctx, { project }: { project: ProjectRow }): P
   const [running] = await ctx.db
     .select({ id: runs.id })
     .from(runs)
-    .where(and(eq(runs.projectId, project.id), inArray(runs.state, ["running", "queued"])));
+    .where(
+      and(
+        eq(runs.projectId, project.id),
+        inArray(runs.state, ["running", "queued"]),
+        ne(runs.trigger, "dry-run"),
+      ),
+    );
   // What pulls now will distribute to all of them.
   if (running) return;
   const behind = await hostsBehind(ctx, project);
@@ -123,6 +129,7 @@ export async function retryRun(
   if (again.length === 0 && found.run.state !== "skipped" && found.run.state !== "cancelled")
     throw new AppError("conflict", "nothing in it has failed or was cancelled");
   const pullsAgain = again.length === 0 || (master && again.includes(master));
+  if (found.run.trigger === "dry-run") return (await startDryRun(ctx, { project: found.name })).id;
   if (pullsAgain && found.run.trigger === "undo")
     throw new AppError(
       "conflict",
@@ -169,6 +176,7 @@ async function heldTask(ctx: Ctx, { id }: { id: string }) {
         eq(tasks.projectId, task.projectId),
         eq(tasks.hostId, task.hostId),
         gt(tasks.queuedAt, task.queuedAt),
+        eq(tasks.dryRun, false),
       ),
     )
     .limit(1);

@@ -11,12 +11,14 @@ import { notifyHosts } from "./wake.ts";
 
 type RunRow = typeof runs.$inferSelect;
 
+const isHostedHere = ({ upstream, parts }: ProjectRow) => upstream === null && parts.length === 0;
+
 /** Begins a run that is in state `running`: a task on the master, or at once the FTP hosts where it is hosted here. */
 async function beginRun(
   ctx: Ctx,
   { project, run }: { project: ProjectRow; run: RunRow },
 ): Promise<RunRow> {
-  if (project.upstream === null && project.parts.length === 0)
+  if (isHostedHere(project))
     return distribute(ctx, {
       project,
       run,
@@ -31,6 +33,7 @@ async function beginRun(
     projectId: project.id,
     hostId: master!.hostId,
     role: "master",
+    dryRun: run.trigger === "dry-run",
     state: "queued",
     maxAttempts: project.maxAttempts,
     notBefore: sql`${ctx.now()}`,
@@ -86,6 +89,9 @@ async function activeRuns(ctx: Ctx, { projectId }: { projectId: string }) {
   };
 }
 
+/** What only looks must not cost an occurrence: that waits for its end. */
+const isDryRun = ({ trigger }: RunRow) => trigger === "dry-run";
+
 /** Adds the run of one occurrence; the caller holds the project's row. */
 export async function addScheduledRun(
   ctx: Ctx,
@@ -102,7 +108,7 @@ export async function addScheduledRun(
       reason: "missed its time, and the project's misfire policy is skip",
     });
   else if (!active.running) await insertRun(ctx, { ...occurrence, state: "running" });
-  else if (project.overlap === "queue-one" && !active.queued)
+  else if (!active.queued && (project.overlap === "queue-one" || isDryRun(active.running)))
     await insertRun(ctx, { ...occurrence, state: "queued" });
   else
     await insertRun(ctx, {
@@ -177,11 +183,41 @@ export async function triggerRun(
 }
 
 /**
+ * Starts a run that only lists what a pull would do. It may be paused: nothing changes.
+ * @throws AppError `not-found`, `conflict` where it is hosted here, something of it runs, or the fleet is paused.
+ */
+export async function startDryRun(
+  ctx: Ctx,
+  { project: name }: { project: string },
+): Promise<RunRow> {
+  const project = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  if (isHostedHere(project))
+    throw new AppError(
+      "conflict",
+      `project ${project.name} is hosted here: there is no upstream to compare it with`,
+    );
+  await checkFleetNotPaused(ctx);
+  const { running } = await activeRuns(ctx, { projectId: project.id });
+  if (running)
+    throw new AppError(
+      "conflict",
+      `run ${running.id} of the project is not over: wait, or cancel it`,
+    );
+  const run = await insertRun(ctx, {
+    project,
+    trigger: "dry-run",
+    scheduledFor: sql`${ctx.now()}`,
+    state: "running",
+  });
+  return run!;
+}
+
+/**
  * Starts a run that brings back what the last deletions on the master took. The caller holds the
  * project's row. @throws AppError `conflict` where it is hosted here, pulls, or the fleet is paused.
  */
 export async function startUndo(ctx: Ctx, { project }: { project: ProjectRow }): Promise<RunRow> {
-  if (project.upstream === null && project.parts.length === 0)
+  if (isHostedHere(project))
     throw new AppError(
       "conflict",
       `project ${project.name} is hosted here: what its people delete on the master is theirs to bring back`,

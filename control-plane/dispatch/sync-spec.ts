@@ -161,8 +161,9 @@ export async function syncSpec(
     limits: { ...spec.limits, approvedDeletions: run.approvedDeletions },
     // Whoever asks by hand wants to see for himself.
     scanEverySeconds: asksItself.has(run.trigger) ? spec.scanEverySeconds : 0,
-    publish: fromUpstream ? project.generation + 1 : null,
+    publish: fromUpstream && !task.dryRun ? project.generation + 1 : null,
     carry: fromUpstream ? null : await carryOf(ctx, { project, run, replica }),
     undo: fromUpstream && run.trigger === "undo" ? run.id : null,
+    ...(task.dryRun && { dryRun: true as const }),
   };
 }

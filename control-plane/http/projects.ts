@@ -10,7 +10,7 @@ import {
 import { runDetailSchema, syncQuerySchema, syncSchema } from "../../protocol/run.ts";
 import { readProject, readProjects } from "../db/queries/projects.ts";
 import { readRun } from "../db/queries/runs.ts";
-import { triggerRun } from "../dispatch/start-run.ts";
+import { startDryRun, triggerRun } from "../dispatch/start-run.ts";
 import { waitForRun } from "../dispatch/wait-for-run.ts";
 import { pauseProject } from "../fleet/pauses.ts";
 import {
@@ -195,6 +195,25 @@ export const projectOperations: Operation[] = [
     },
     async (ctx, { query, answer, signal }) =>
       query.wait ? waitForRun(ctx, { id: answer.id, signal }) : answer,
+  ),
+  change(
+    {
+      ...one,
+      id: "dryRunProject",
+      method: "POST",
+      path: `${one.path}/dry-run`,
+      access: "operator",
+      summary:
+        "List what a sync would create, change and delete on the master, in a run that changes nothing",
+      answer: runDetailSchema,
+      status: 201,
+      errors: ["not-found", "conflict"],
+    },
+    async (ctx, { params }) => {
+      const { id } = await startDryRun(ctx, { project: params.name });
+      const run = await readRun(ctx, { id });
+      return { answer: run, location: `/v1/runs/${id}`, after: { run: id } };
+    },
   ),
   change(
     {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -37,11 +38,11 @@ async function startFleet() {
   });
   master.run();
   ftp.run();
-  return { ...controlPlane, tree, upstream, ftp };
+  return { ...controlPlane, tree, upstream, master, ftp };
 }
 
 test("an operator adds a project, watches it sync, reads its log, approves deletions and cancels", async () => {
-  const { url, token, tree, upstream, ftp } = await startFleet();
+  const { url, token, tree, upstream, master, ftp } = await startFleet();
   const { page, faults, look } = await openBrowser({ provoked: /status of (401|422)/ });
   const heading = (name: string | RegExp) => page.getByRole("heading", { name, exact: true });
   const confirm = async (name: string | RegExp) => {
@@ -78,6 +79,11 @@ test("an operator adds a project, watches it sync, reads its log, approves delet
   await page.getByRole("button", { name: "Add", exact: true }).click();
   await heading("debian").waitFor();
 
+  await page.getByRole("button", { name: "Dry run" }).click();
+  await heading("Would be created: 42").waitFor();
+  await look("dry-run");
+  expect(existsSync(join(master.root, "debian"))).toBe(false);
+  await page.getByRole("link", { name: "debian", exact: true }).click();
   await page.getByRole("button", { name: "Sync now" }).click();
   await heading("debian · run").waitFor();
   // The page follows by itself.

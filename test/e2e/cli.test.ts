@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -91,6 +92,17 @@ test("an administrator's day: invite, add, apply, sync with progress, cancel, re
   expect(ok(await cli("apply", "-f", fleetFile, "--dry-run"))).toContain("dry run: 100 to make");
   expect(ok(await cli("apply", "-f", fleetFile))).toContain("applied: 100 to make");
   expect(ok(await cli("apply", "-f", fleetFile))).toContain("0 to make, 0 to change");
+
+  const dry = ok(await cli("project", "dry-run", "debian", "--json"));
+  await until("the dry run is over", async () =>
+    /state: +succeeded/.test(ok(await cli("run", "show", JSON.parse(dry).id))),
+  );
+  const followedDry = await cli("project", "dry-run", "debian", "--follow");
+  expect(followedDry.stdout).toMatch(
+    /nothing was changed\na sync would leave: 9 created, 0 changed, 0 deleted; files of 8.4 MB/,
+  );
+  expect(followedDry.stdout).toContain("+ file-0");
+  expect(existsSync(join(master.root, "debian"))).toBe(false);
 
   const slow = JSON.parse(ok(await cli("project", "sync", "debian", "--json"))).id;
   await until("it is syncing", async () => ok(await cli("run", "show", slow)).includes("leased"));

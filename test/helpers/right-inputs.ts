@@ -117,6 +117,7 @@ export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call
     pauseProject: byName("debian"),
     resumeProject: byName("debian"),
     syncProject: given({ path: { name: "debian-copy" }, body: {} }),
+    dryRunProject: async () => ({ path: { name: await newProject(fleet) } }),
     undoProject: async () => ({ path: { name: await newProject(fleet) } }),
     previewSchedule: given({ query: "?schedule=0+4+*+*+*&zone=Europe/Berlin&count=3" }),
     listReplicas: given({ query: "?project=debian" }),

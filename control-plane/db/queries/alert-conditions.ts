@@ -40,7 +40,7 @@ const failed = ({ alertFailedRuns: runs }: Thresholds): SQL => sql`
       (array_agg(run.reason order by run.created_at desc))[1] reason
     from (
       select u.id, u.state, u.reason, u.created_at from runs u
-      where u.project_id = p.id and u.state in ('succeeded', 'failed', 'distributing')
+      where u.project_id = p.id and u.trigger <> 'dry-run' and u.state in ('succeeded', 'failed', 'distributing')
       order by u.created_at desc limit ${runs}) run) last
   where last.failed = ${runs} and p.paused_at is null`;
 
@@ -98,8 +98,8 @@ const noProgress = (): SQL => sql`
   from (
     select t.project_id, t.host_id, t.attempt, t.state = 'lost' lost from tasks t
     where (t.state = 'lost' or (t.state = 'failed' and t.result ->> 'outcome' = 'stalled'))
-      and not exists (
-        select from tasks newer where newer.project_id = t.project_id
+      and not t.dry_run and not exists (
+        select from tasks newer where newer.project_id = t.project_id and not newer.dry_run
           and newer.host_id = t.host_id and newer.queued_at > t.queued_at)
     union all
     select t.project_id, t.host_id, t.attempt, latest.lost
@@ -107,7 +107,7 @@ const noProgress = (): SQL => sql`
       select count(*) halted, bool_or(a.state = 'superseded') lost from attempts a
       where a.task_id = t.id
         and (a.state = 'superseded' or a.result ->> 'outcome' = 'stalled')) latest
-    where t.state in ('queued', 'leased') and t.attempt >= 2 and latest.halted >= 2) t
+    where t.state in ('queued', 'leased') and not t.dry_run and t.attempt >= 2 and latest.halted >= 2) t
   join replicas r on r.project_id = t.project_id and r.host_id = t.host_id
   join projects p on p.id = t.project_id
   join hosts h on h.id = t.host_id and h.revoked_at is null`;

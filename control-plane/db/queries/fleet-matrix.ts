@@ -79,11 +79,11 @@ const cells = (ctx: Pick<Ctx, "now">) => sql`
   join replicas r using (project_id, host_id)
   join projects p on p.id = f.project_id
   left join tasks a on a.project_id = f.project_id and a.host_id = f.host_id
-    and a.state in ('queued', 'leased')
+    and a.state in ('queued', 'leased') and not a.dry_run
   left join lateral (
     select t.state, t.result ->> 'outcome' outcome, t.dismissed_at
     from runs u join tasks t on t.run_id = u.id and t.host_id = f.host_id
-    where u.project_id = f.project_id and (f.behind > 0 or r.role = 'master')
+    where u.project_id = f.project_id and u.trigger <> 'dry-run' and (f.behind > 0 or r.role = 'master')
     order by u.created_at desc limit 1) l on true
   order by a.state = 'leased' nulls first`;
 

@@ -5,7 +5,7 @@ import { projects, replicas } from "../schema.ts";
 /**
  * When a project's source was last known to be what is published. With a schedule: the start of the last
  * pull that saw it. Without one nobody looks, and it is so until a trigger says otherwise: the source has
- * news since the first one whose pull has not succeeded. An undo, and what hosts did by themselves, are none.
+ * news since the first one whose pull has not succeeded. An undo, a dry run, and what hosts did by themselves are none.
  */
 const publishedFreshAt = ({ now }: Pick<Ctx, "now">) => sql`case
   when ${projects.schedule} is not null or ${projects.freshAt} is null then ${projects.freshAt}
@@ -13,7 +13,7 @@ const publishedFreshAt = ({ now }: Pick<Ctx, "now">) => sql`case
     (select min(pull.created_at) from runs pull
       where pull.project_id = ${projects.id} and pull.created_at > ${projects.freshAt}
         and pull.generation is null and pull.state <> 'skipped'
-        and pull.trigger not in ('undo', 'standing')),
+        and pull.trigger not in ('undo', 'standing', 'dry-run')),
     ${projects.pausedAt}, ${now()}))
   end`;
 

@@ -10,7 +10,7 @@ export const heldDeletions = sql`(
   where t.state = 'failed' and t.dismissed_at is null and t.result ->> 'outcome' = 'held'
     and t.result -> 'held' <> 'null'
     and not exists (
-      select from tasks newer where newer.project_id = t.project_id
+      select from tasks newer where newer.project_id = t.project_id and not newer.dry_run
         and newer.host_id = t.host_id and newer.queued_at > t.queued_at))`;
 
 /** Ids of a project's tasks whose deletions wait for an operator, by host. */

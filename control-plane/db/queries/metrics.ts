@@ -50,7 +50,7 @@ const projects = (): MetricSource => ({
         (t.result ->> 'seconds')::float8 seconds, (t.result ->> 'changes')::bigint changes,
         (t.result -> 'stats' ->> 'receivedBytes')::bigint received
       from tasks t
-      where t.project_id = p.id and t.role = 'master' and t.state = 'succeeded'
+      where t.project_id = p.id and t.role = 'master' and not t.dry_run and t.state = 'succeeded'
       order by t.queued_at desc limit 1) pull on true
     order by p.name`,
   labels: ["project"],

@@ -79,7 +79,7 @@ export async function latestTaskId(
     .from(tasks)
     .innerJoin(projects, eq(projects.id, tasks.projectId))
     .innerJoin(hosts, eq(hosts.id, tasks.hostId))
-    .where(and(eq(projects.name, project), eq(hosts.name, host)))
+    .where(and(eq(projects.name, project), eq(hosts.name, host), eq(tasks.dryRun, false)))
     .orderBy(desc(tasks.queuedAt))
     .limit(1);
   return row?.id ?? null;

@@ -75,15 +75,15 @@ export async function readPublicProjects(ctx: Pick<Ctx, "db" | "now">): Promise<
       coalesce(replicas.hosts, '[]') hosts
     from projects p
     left join lateral (
-      select t.* from tasks t where t.project_id = p.id and t.role = 'master'
+      select t.* from tasks t where t.project_id = p.id and t.role = 'master' and not t.dry_run
       order by t.queued_at desc limit 1) latest on true
     left join lateral (
       select t.* from tasks t
-      where t.project_id = p.id and t.role = 'master' and t.state not in ('queued', 'leased')
+      where t.project_id = p.id and t.role = 'master' and not t.dry_run and t.state not in ('queued', 'leased')
       order by t.queued_at desc limit 1) ended on true
     left join lateral (
       select t.* from tasks t
-      where t.project_id = p.id and t.role = 'master' and t.state = 'succeeded'
+      where t.project_id = p.id and t.role = 'master' and not t.dry_run and t.state = 'succeeded'
       order by t.queued_at desc limit 1) success on true
     left join lateral (
       select r.started_at from runs r

@@ -23,6 +23,7 @@ const oldRuns = (
     exists (
       select from runs n
       where n.project_id = r.project_id and n.created_at > r.created_at
+        and n.trigger <> 'dry-run'
         and n.state in ('succeeded', r.state))
     and not exists (
       select from tasks t
@@ -32,7 +33,7 @@ const oldRuns = (
         and not exists (
           select from tasks n
           where n.project_id = t.project_id and n.queued_at > t.queued_at and n.host_id = t.host_id
-            and (n.state = 'succeeded' or n.state = t.state
+            and not n.dry_run and (n.state = 'succeeded' or n.state = t.state
               and n.result ->> 'outcome' is not distinct from t.result ->> 'outcome')))))
   ) spare
   from runs r

@@ -75,7 +75,7 @@ export async function readStatus(ctx: Pick<Ctx, "db" | "now">): Promise<Status> 
       (select count(*)::int from tasks where state = 'leased') leased`);
   const { rows: runs } = await ctx.db.execute<{ state: RunState; runs: number }>(sql`
     select state, count(*)::int runs from runs
-    where created_at > ${now} - interval '1 day' group by state`);
+    where created_at > ${now} - interval '1 day' and trigger <> 'dry-run' group by state`);
   const { rows: behind } = await ctx.db.execute<{
     project: string;
     host: string;

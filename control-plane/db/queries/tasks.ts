@@ -22,6 +22,7 @@ export function taskView({
     project,
     host,
     role: task.role,
+    dryRun: task.dryRun,
     state: task.state,
     cancelRequested: task.cancelRequestedAt !== null,
     attempt: task.attempt,

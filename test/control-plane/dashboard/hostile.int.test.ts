@@ -61,6 +61,14 @@ test("what hosts, upstreams and people say is text on every page, never markup",
   const { taskId } = await work(fleet.current, { agent: master, result: held });
   const { body: task } = await operate("GET", `/v1/tasks/${taskId}`);
   expect(task.result.held.examples).toEqual([hostile]);
+  const { body: dryRun } = await operate("POST", "/v1/projects/debian/dry-run");
+  const would = { entries: 1, examples: [hostile] };
+  const all = { created: would, changed: would, deleted: would, held: hostile };
+  const { answer } = await work(fleet.current, {
+    agent: master,
+    result: { changes: 0, dryRun: { ...all, bytes: 1, files: 2, totalBytes: 3 } },
+  });
+  expect(answer.status).toBe(200);
   await master.request("POST", "/v1/agent/poll", {
     pollId: randomUUID(),
     agentVersion: hostile.slice(0, 50),
@@ -91,6 +99,7 @@ test("what hosts, upstreams and people say is text on every page, never markup",
     "/projects/debian/edit",
     "/runs",
     `/runs/${task.runId}`,
+    `/runs/${dryRun.id}`,
     `/tasks/${taskId}`,
     "/hosts",
     "/hosts/master",
@@ -108,6 +117,8 @@ test("what hosts, upstreams and people say is text on every page, never markup",
     expectHarmless(await page.text(), path);
   }
   expect(await (await get(`/tasks/${taskId}`)).text()).toContain("&lt;img src=x");
+  const findings = await (await get(`/runs/${dryRun.id}`)).text();
+  expect(findings).toMatch(/Would be deleted: 1[^]*<code>&quot;&gt;&lt;img src=x/);
   expect(await (await get("/")).text()).toMatch(/Disks and progress[^]*\/srv\/&lt;img src=x/);
 });
 

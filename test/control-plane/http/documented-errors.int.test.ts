@@ -174,6 +174,7 @@ function own(world: World): Record<string, [ErrorCode, () => Promise<Call>][]> {
         given({ path: { name: "debian" }, body: { approveDeletions: 0 }, query: "?wait=1" }),
       ],
     ],
+    dryRunProject: [["conflict", given({ path: leasedName })]],
     undoProject: [
       ["conflict", given({ path: leasedName })],
       ["conflict", async () => ({ path: { name: await newProject(current, { upstream: null }) } })],

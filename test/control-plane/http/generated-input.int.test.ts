@@ -110,6 +110,7 @@ async function inputsToChange(current: TestFleet) {
         (id) => [id, { path: { id: ended.task } }],
       ),
     ),
+    dryRunProject: { path: { name: ended.name } },
     undoProject: { path: { name: ended.name } },
     revokeToken: { path: { id: randomUUID() } },
     heartbeat: { ...reported, body: { progress: null } },
