@@ -5,10 +5,12 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { type Report, type Result, resultSchema } from "../protocol/report.ts";
 import { syncDirectory, writeFileAtomically } from "./files.ts";
+import { openLogTail } from "./log-tail.ts";
 import { isDiskError, openLog } from "./spool-log.ts";
 
-/** Bytes of log that are kept of one attempt. */
-const maxLogBytes = 4 * 1024 * 1024;
+/** Bytes that are kept of one attempt's log: of its beginning, and of its end. */
+const headBytes = 3 * 1024 * 1024;
+const tailBytes = 1024 * 1024;
 
 const ticketSchema = z.object({ taskId: z.uuid(), attempt: z.int(), taskToken: z.string() });
 /** Whose log and result an entry holds, and the token that delivers them. */
@@ -24,7 +26,7 @@ const resultFile = (directory: string) => join(directory, "result.json");
  */
 export type SpoolEntry<Kept = Ticket> = {
   ticket: Kept;
-  /** Appends a line to the log; beyond 4 MiB lines are counted only. */
+  /** Appends a line to the log; beyond 3 MiB the last MiB of lines follows with `finish`. */
   write: (line: string) => void;
   /** Writes buffered lines to disk; answers the log's length in bytes. */
   flush: () => Promise<number>;
@@ -54,7 +56,7 @@ async function openEntry<Kept>({
   const log = openLog({ handle, size: handle ? (await handle.stat()).size : 0 });
   let lines: string[] = [];
   let waiting = 0;
-  let dropped = 0;
+  const tail = openLogTail({ keepBytes: tailBytes });
   let inMemory: Result | null = null;
   const push = (line: string) => {
     lines.push(`${line}\n`);
@@ -84,13 +86,13 @@ async function openEntry<Kept>({
   return {
     ticket,
     write: (line) => {
-      if (log.size() + waiting > maxLogBytes) dropped += 1;
+      if (!tail.isEmpty() || log.size() + waiting > headBytes) tail.push(line);
       else push(line);
     },
     flush,
     readLog: log.read,
     finish: async (result) => {
-      if (dropped > 0) push(`… ${dropped} more lines not kept`);
+      for (const line of tail.take()) push(line);
       const whole = { ...result, logBytes: await flush() };
       const trouble = await store(whole);
       inMemory = whole;

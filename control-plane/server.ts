@@ -23,6 +23,7 @@ import { reclaimExpired } from "./dispatch/reclaim.ts";
 import { startWake } from "./dispatch/wake.ts";
 import { deriveFreshTargets } from "./fleet/fresh-targets.ts";
 import { createApp } from "./http/app.ts";
+import { packLogs } from "./pack-logs.ts";
 import { repeat } from "./repeat.ts";
 import { removeOld } from "./retention.ts";
 import { materialiseDue } from "./schedule/materialise.ts";
@@ -197,6 +198,14 @@ async function start({
         const removed = await removeOld(ctx, { seconds: 60, signal: stopping.signal });
         if (Object.values(removed).some(Boolean)) log.info(removed, "removed what is old");
       },
+    }),
+    repeat({
+      log,
+      pulses,
+      name: "packing of logs",
+      everySeconds: 60,
+      afterSeconds: 30,
+      action: () => packLogs(ctx, { seconds: 30, signal: stopping.signal }),
     }),
     repeat({
       log,

@@ -4,6 +4,7 @@ import type { Ctx } from "./context.ts";
 import { sampleDisks } from "./db/queries/disk-samples.ts";
 import { removeOldAnswers } from "./db/queries/idempotent-answers.ts";
 import { reclaimExpired } from "./dispatch/reclaim.ts";
+import { packLogs } from "./pack-logs.ts";
 import { removeOld } from "./retention.ts";
 import { materialiseDue } from "./schedule/materialise.ts";
 
@@ -24,6 +25,7 @@ export async function upkeep(ctx: Ctx): Promise<void> {
     "delivery of alerts": () => deliverAlerts(ctx, { signal }),
     "disk samples": () => sampleDisks(ctx),
     "forget kept answers": () => removeOldAnswers(ctx),
+    "packing of logs": () => packLogs(ctx, { seconds: longestSeconds, signal }),
     retention: () => removeOld(ctx, { seconds: longestSeconds, signal }),
   };
   const failures: unknown[] = [];

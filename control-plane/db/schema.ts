@@ -402,11 +402,16 @@ export const logChunks = pgTable(
     /** Byte offset of the chunk in the attempt's log. */
     position: bigint("position", { mode: "number" }).notNull(),
     bytes: bytea("bytes").notNull(),
+    /** Set: `bytes` is gzip, of so many bytes of log. */
+    packedBytes: integer("packed_bytes"),
     createdAt: createdAt(),
   },
   (table) => [
     primaryKey({ columns: [table.taskId, table.attempt, table.position] }),
     index("log_chunks_oldest").on(table.createdAt),
+    index("log_chunks_unpacked")
+      .on(table.taskId, table.attempt)
+      .where(sql`${table.packedBytes} is null`),
   ],
 );
 

@@ -43,13 +43,29 @@ test("a directory without a ticket is removed: its attempt never began", async (
   expect(await readdir(join(stateDir, "spool"))).toEqual([]);
 });
 
-test("of a log without end the beginning is kept, and what was left out is counted", async () => {
+test("of a log without end beginning and end are kept, and a line between says how much was left out", async () => {
   const stateDir = await temporaryDirectory();
   const entry = await newSpoolEntry({ stateDir, ticket: ticket() });
-  const line = "x".repeat(64 * 1024);
-  for (let index = 0; index < 100; index++) entry.write(line);
+  const lines = Array.from({ length: 100_000 }, (_, index) => `${index} ${"ü".repeat(40)}`);
+  for (const line of lines) entry.write(line);
   const { logBytes } = await entry.finish(testResult());
-  expect(logBytes).toBeLessThan(5 * 1024 * 1024);
-  const tail = await entry.readLog({ offset: logBytes - 100, bytes: 100 });
-  expect(tail.toString()).toMatch(/… 3\d more lines not kept\n$/);
+  expect(logBytes).toBeGreaterThan(3.99 * 1024 * 1024);
+  expect(logBytes).toBeLessThan(4 * 1024 * 1024 + 200);
+  const text = (await entry.readLog({ offset: 0, bytes: logBytes })).toString();
+  const [head, left, tail] = text.split(/… (\d+ lines \(\d+ bytes\)) left out here …\n/);
+  const first = head!.split("\n").length - 1;
+  const last = tail!.split("\n").length - 1;
+  expect(head).toBe(`${lines.slice(0, first).join("\n")}\n`);
+  expect(tail).toBe(`${lines.slice(-last).join("\n")}\n`);
+  const out = Buffer.byteLength(lines.slice(first, -last).join("\n")) + 1;
+  expect(left).toBe(`${lines.length - first - last} lines (${out} bytes)`);
+});
+
+test("a log that is a little too long for its beginning is whole", async () => {
+  const entry = await newSpoolEntry({ stateDir: await temporaryDirectory(), ticket: ticket() });
+  const lines = Array.from({ length: 60 }, (_, index) => `${index}`.padEnd(60 * 1024, "x"));
+  for (const line of lines) entry.write(line);
+  const { logBytes } = await entry.finish(testResult());
+  const text = (await entry.readLog({ offset: 0, bytes: logBytes })).toString();
+  expect(text).toBe(`${lines.join("\n")}\n`);
 });

@@ -1,11 +1,17 @@
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
 import { and, asc, desc, eq, gte, lt, sql } from "drizzle-orm";
 import { AppError } from "../../../protocol/errors.ts";
 import type { LogAnswer } from "../../../protocol/report.ts";
 import type { Ctx } from "../../context.ts";
 import { attempts, logChunks, tasks } from "../schema.ts";
 
+const unpack = promisify(gunzip);
+
 /** Bytes of log that one attempt may leave here. */
 const maxLogBytes = 8 * 1024 * 1024;
+
+const length = sql`coalesce(${logChunks.packedBytes}, length(${logChunks.bytes}))`;
 
 /** Bytes of one attempt's log so far. */
 export async function logLength(
@@ -13,7 +19,7 @@ export async function logLength(
   { taskId, attempt }: { taskId: string; attempt: number },
 ): Promise<number> {
   const [last] = await db
-    .select({ end: sql`${logChunks.position} + length(${logChunks.bytes})`.mapWith(Number) })
+    .select({ end: sql`${logChunks.position} + ${length}`.mapWith(Number) })
     .from(logChunks)
     .where(and(eq(logChunks.taskId, taskId), eq(logChunks.attempt, attempt)))
     .orderBy(desc(logChunks.position))
@@ -80,20 +86,26 @@ export async function readLog(
   }: { taskId: string; attempt: number; offset: number; end?: number },
 ): Promise<Buffer> {
   const chunks = await db
-    .select({ position: logChunks.position, bytes: logChunks.bytes })
+    .select({
+      position: logChunks.position,
+      bytes: logChunks.bytes,
+      packedBytes: logChunks.packedBytes,
+    })
     .from(logChunks)
     .where(
       and(
         eq(logChunks.taskId, taskId),
         eq(logChunks.attempt, attempt),
-        gte(sql`${logChunks.position} + length(${logChunks.bytes})`, offset + 1),
+        gte(sql`${logChunks.position} + ${length}`, offset + 1),
         lt(logChunks.position, end),
       ),
     )
     .orderBy(asc(logChunks.position));
-  return Buffer.concat(
-    chunks.map(({ position, bytes }) =>
-      bytes.subarray(Math.max(0, offset - position), Math.max(0, end - position)),
-    ),
-  );
+  const pieces: Buffer[] = [];
+  // One after the other: all at once they would keep every thread of the process busy.
+  for (const { position, bytes, packedBytes } of chunks) {
+    const plain = packedBytes === null ? bytes : await unpack(bytes);
+    pieces.push(plain.subarray(Math.max(0, offset - position), Math.max(0, end - position)));
+  }
+  return Buffer.concat(pieces);
 }

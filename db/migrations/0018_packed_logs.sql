@@ -1,0 +1,2 @@
+ALTER TABLE "log_chunks" ADD COLUMN "packed_bytes" integer;--> statement-breakpoint
+CREATE INDEX "log_chunks_unpacked" ON "log_chunks" USING btree ("task_id","attempt") WHERE "log_chunks"."packed_bytes" is null;
