@@ -58,6 +58,10 @@ export const settingsPatchSchema = z.strictObject({
     .max(90)
     .optional()
     .meta({ description: "Alert when less of a mirror root's space or inodes is free" }),
+  alertDiskDays: z.int().min(1).max(365).nullable().optional().meta({
+    description:
+      "Alert when a mirror root will be full within as many days if it goes on; null: not before it nearly is",
+  }),
   site: siteSchema
     .nullable()
     .optional()
@@ -75,6 +79,7 @@ export const settingsSchema = z.object({
   alertFailedRuns: z.int(),
   alertAwayMinutes: z.int(),
   alertDiskPercent: z.int(),
+  alertDiskDays: z.int().nullable(),
   site: siteSchema.nullable(),
   paused: z
     .object({ at: z.iso.datetime(), reason: z.string() })

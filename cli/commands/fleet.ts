@@ -118,6 +118,7 @@ type SettingsOptions = Partial<
   alertFailedRuns?: number;
   alertAwayMinutes?: number;
   alertDiskPercent?: number;
+  alertDiskDays?: number | null;
   upstreamParallelOf?: string[];
   standingOrders?: "on" | "off";
   openMetrics?: "on" | "off";
@@ -139,6 +140,7 @@ const settingsText = (settings: Settings) =>
     ["alert after failed runs", settings.alertFailedRuns],
     ["alert after minutes away", settings.alertAwayMinutes],
     ["alert below free percent", settings.alertDiskPercent],
+    ["alert days before a disk is full", settings.alertDiskDays ?? "none"],
     ["site", settings.site ? "" : "not said"],
     ...Object.entries(settings.site ?? {}).map(([field, value]): [string, string] => [
       `  ${field}`,
@@ -181,6 +183,11 @@ function addSettings(program: Command): void {
       "alert when less of a mirror root's space or inodes is free",
       wholeNumber,
     )
+    .option(
+      "--alert-disk-days <days>",
+      'alert when a mirror root will be full so soon if it goes on; "none": not before it nearly is',
+      wholeNumberOptionOr("none"),
+    )
     .addOption(
       new Option(
         "--standing-orders <switch>",
@@ -202,7 +209,7 @@ function addSettings(program: Command): void {
       action<SettingsOptions>(async ({ client, print }, { options }) => {
         const { upstreamParallel, upstreamParallelOf, keepRuns, keepLogs, keepAudit } = options;
         const { standingOrders, openMetrics } = options;
-        const { alertFailedRuns, alertAwayMinutes, alertDiskPercent } = options;
+        const { alertFailedRuns, alertAwayMinutes, alertDiskPercent, alertDiskDays } = options;
         const change = {
           upstreamParallel,
           upstreamParallelOf: upstreamParallelOf && limitsOf(upstreamParallelOf),
@@ -215,6 +222,7 @@ function addSettings(program: Command): void {
           alertFailedRuns,
           alertAwayMinutes,
           alertDiskPercent,
+          alertDiskDays,
         };
         const changes = Object.values(change).some((value) => value !== undefined);
         print(await (changes ? client.patchSettings(change) : client.getSettings()), settingsText);

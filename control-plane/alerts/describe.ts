@@ -39,7 +39,12 @@ const words: { [Condition in AlertCondition]: (facts: Facts[Condition]) => strin
         return percent === null ? [] : [`${percent} % of its ${name}`];
       })
       .join(" and ")
-      .concat(" free"),
+      .concat(" free")
+      .concat(
+        facts.fullAt === null
+          ? ""
+          : `; full about ${time(facts.fullAt).slice(0, 10)} if it goes on as of late`,
+      ),
   "no-progress": ({ attempts, lost }) =>
     `${lost ? "its agent fell silent at work" : "rsync stopped making progress"}, in attempt ${attempts} at the latest`,
 };

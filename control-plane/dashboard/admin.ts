@@ -132,6 +132,7 @@ function settings(filled: Filled): Html {
     ${field(filled, { name: "number:keepRunsDays", label: "Days for which runs are kept", type: "number", hint: "None: for ever" })}
     ${field(filled, { name: "number:keepLogsDays", label: "Days for which logs are kept", type: "number" })}
     ${field(filled, { name: "number:keepAuditDays", label: "Days for which audit events are kept", type: "number" })}
+    ${field(filled, { name: "number:alertDiskDays", label: "Alert so many days before a disk is full", type: "number", hint: "None: when it nearly is" })}
     ${tick(filled, { name: "flag:standingOrders", label: "Hosts out of contact may follow the schedule by themselves" })}
     <button>Save</button>
   </form>`;

@@ -64,6 +64,8 @@ export const fleet = pgTable(
     alertFailedRuns: integer("alert_failed_runs").notNull().default(3),
     alertAwayMinutes: integer("alert_away_minutes").notNull().default(15),
     alertDiskPercent: integer("alert_disk_percent").notNull().default(5),
+    /** Alert when a disk will be full within as many days; null: not. */
+    alertDiskDays: integer("alert_disk_days").default(7),
     createdAt: createdAt(),
   },
   (table) => [check("fleet_single", sql`${table.single}`)],

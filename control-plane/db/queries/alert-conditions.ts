@@ -2,6 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { AlertCondition } from "../../../protocol/alert.ts";
 import type { Settings } from "../../../protocol/settings.ts";
 import type { Ctx } from "../../context.ts";
+import { growths } from "./disk-samples.ts";
 import { freshness } from "./freshness.ts";
 import { heldDeletions } from "./held.ts";
 
@@ -11,7 +12,7 @@ export type Facts = {
   stale: { freshAt: string | null; targetSeconds: number };
   "out-of-contact": { since: string };
   held: { deletions: number; entries: number };
-  disk: { space: number | null; inodes: number | null };
+  disk: { space: number | null; inodes: number | null; fullAt: string | null };
   "no-progress": { attempts: number; lost: boolean };
 };
 
@@ -26,7 +27,10 @@ export type Present = {
   };
 }[AlertCondition];
 
-type Thresholds = Pick<Settings, "alertFailedRuns" | "alertAwayMinutes" | "alertDiskPercent">;
+type Thresholds = Pick<
+  Settings,
+  "alertFailedRuns" | "alertAwayMinutes" | "alertDiskPercent" | "alertDiskDays"
+>;
 
 /** Each answers `project, host, root, facts`. Of what is being distributed the pull has succeeded. */
 const failed = ({ alertFailedRuns: runs }: Thresholds): SQL => sql`
@@ -76,20 +80,30 @@ const held = (): SQL => sql`
   join projects p on p.id = d.project_id
   join hosts h on h.id = d.host_id and h.revoked_at is null`;
 
-/** One that is open ends a percent higher than it began: a disk that hovers there is told of once. */
-const disk = ({ alertDiskPercent: percent }: Thresholds): SQL => sql`
+/**
+ * Too little is free, or will be. One that is open ends a percent, or half of the days, beyond where it began: a disk
+ * that hovers there is told of once.
+ */
+const disk = (
+  { now }: Pick<Ctx, "now">,
+  { alertDiskPercent: percent, alertDiskDays: days }: Thresholds,
+): SQL => sql`
   select '' project, h.name host, d.path root,
-    jsonb_build_object('space', floor(room.space), 'inodes', floor(room.inodes)) facts
+    jsonb_build_object('space', floor(room.space), 'inodes', floor(room.inodes), 'fullAt',
+      case when room.days <= ${days}::int * 1.5 then ${now()} + room.days * interval '1 day' end) facts
   from hosts h
   cross join lateral jsonb_to_recordset(h.facts -> 'roots')
     d(path text, "totalBytes" float8, "freeBytes" float8, "totalInodes" float8, "freeInodes" float8)
+  left join ${growths} g on g.host_id = h.id and g.root = d.path
   cross join lateral (
     select 100 * d."freeBytes" / nullif(d."totalBytes", 0) space,
-      100 * d."freeInodes" / nullif(d."totalInodes", 0) inodes) room
+      100 * d."freeInodes" / nullif(d."totalInodes", 0) inodes,
+      case when g.growth < 0 then d."freeBytes" / -g.growth / 86400 end days) room
   left join alerts a on a.condition = 'disk' and a.project = '' and a.host = h.name
     and a.root = d.path and a.closed_at is null
-  where h.revoked_at is null
-    and least(room.space, room.inodes) < ${percent} + case when a.id is null then 0 else 1 end`;
+  where h.revoked_at is null and (
+    least(room.space, room.inodes) < ${percent} + case when a.id is null then 0 else 1 end
+    or room.days < ${days}::int * case when a.id is null then 1 else 1.5 end)`;
 
 /** Tasks under way two of whose attempts came to nothing, and those that ended so and had no successor. */
 const noProgress = (): SQL => sql`
@@ -122,7 +136,7 @@ export async function readPresent(
     stale: stale(ctx),
     "out-of-contact": outOfContact(ctx, thresholds),
     held: held(),
-    disk: disk(thresholds),
+    disk: disk(ctx, thresholds),
     "no-progress": noProgress(),
   };
   const present: Present[] = [];

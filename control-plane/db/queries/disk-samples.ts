@@ -25,12 +25,15 @@ export async function sampleDisks({ db, now }: Pick<Ctx, "db" | "now">): Promise
   );
 }
 
-/** By mirror root, how many bytes a second its free room grows by; a line through the samples. */
+/** A table of how many bytes a second free room grows by, a line through the samples: `host_id, root, growth`. */
+export const growths = sql`(
+  select host_id, root, regr_slope(free_bytes, extract(epoch from day)::float8) growth
+  from disk_samples group by host_id, root having max(day) - min(day) >= ${fewestDays})`;
+
+/** The same of one host, by mirror root. */
 export const growthOfRoom = sql<Record<string, number>>`(
-  select coalesce(jsonb_object_agg(s.root, s.growth), '{}') from (
-    select root, regr_slope(free_bytes, extract(epoch from day)::float8) growth
-    from disk_samples where host_id = ${hosts}.id
-    group by root having max(day) - min(day) >= ${fewestDays}) s)`;
+  select coalesce(jsonb_object_agg(s.root, s.growth), '{}') from ${growths} s
+  where s.host_id = ${hosts}.id)`;
 
 /** A mirror root with when it will be full if that goes on; null: not within two years, or not known. */
 export function withForecast(

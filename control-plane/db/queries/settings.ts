@@ -23,6 +23,7 @@ export async function readSettings({ db }: Pick<Ctx, "db">): Promise<Settings> {
     alertFailedRuns: settings.alertFailedRuns,
     alertAwayMinutes: settings.alertAwayMinutes,
     alertDiskPercent: settings.alertDiskPercent,
+    alertDiskDays: settings.alertDiskDays,
     site: settings.site,
     paused: pausedAt && { at: pausedAt.toISOString(), reason: pauseReason },
   };

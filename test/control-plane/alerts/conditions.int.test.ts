@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { evaluateAlerts } from "../../../control-plane/alerts/evaluate.ts";
 import { reclaimExpired } from "../../../control-plane/dispatch/reclaim.ts";
+import { sampleDisks } from "../../../control-plane/db/queries/disk-samples.ts";
 import { removeOld } from "../../../control-plane/retention.ts";
 import { addReceiver, heard, openAlerts, stayAway } from "../../helpers/alerts.ts";
 import { fillFleet } from "../../helpers/big-fleet.ts";
@@ -139,6 +140,44 @@ test("a disk that fills is an alert until clearly more is free than when it bega
     { root: "/srv/mirror", closedAt: null },
     { root: "/srv/mirror", closedAt: expect.any(String) },
   ]);
+});
+
+test("a disk that will be full within days is told of before it nearly is, until that is clearly farther off", async () => {
+  const { operate, ctx, clock, ftp1 } = fleet.current;
+  // So much of 1000 is free on the days up to today.
+  const days = async (...free: number[]) => {
+    for (const freeBytes of free) {
+      clock.offsetSeconds += 86_400;
+      const root = {
+        path: "/srv/mirror",
+        totalBytes: 1000,
+        freeBytes,
+        totalInodes: 0,
+        freeInodes: 0,
+      };
+      await ftp1.poll({ facts: { rsyncVersion: null, roots: [root] } });
+      await ctx.db.execute(sql`update hosts set facts_at = ${ctx.now()} where name = 'ftp1'`);
+      await sampleDisks(ctx);
+    }
+  };
+  await days(800, 700, 600);
+  expect(await look()).toEqual([]);
+  await days(500);
+  expect(await look()).toEqual(["disk ftp1"]);
+  expect((await details())[0]).toMatch(
+    /^50 % of its space free; full about 20\d\d-\d\d-\d\d if it/,
+  );
+  await operate("PATCH", "/v1/settings", { alertDiskDays: null });
+  expect(await afterwards()).toEqual([]);
+  // Five days: more than four, and less than half as long again.
+  await operate("PATCH", "/v1/settings", { alertDiskDays: 4 });
+  expect(await look()).toEqual([]);
+  await operate("PATCH", "/v1/settings", { alertDiskDays: 6 });
+  expect(await look()).toEqual(["disk ftp1"]);
+  await operate("PATCH", "/v1/settings", { alertDiskDays: 4 });
+  expect(await afterwards()).toEqual(["disk ftp1"]);
+  await days(900);
+  expect(await afterwards()).toEqual([]);
 });
 
 test("a file system without a fixed number of inodes has no lack of them", async () => {

@@ -1,0 +1,1 @@
+ALTER TABLE "fleet" ADD COLUMN "alert_disk_days" integer DEFAULT 7;
