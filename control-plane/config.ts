@@ -31,6 +31,19 @@ const environmentSchema = z.object({
     )
     .optional(),
   OIDC_AUDIENCE: z.string().min(1).optional(),
+  OIDC_CLIENT_ID: z.string().min(1).optional(),
+  OIDC_CLIENT_SECRET: z.string().min(1).optional(),
+  OIDC_REDIRECT_URI: z
+    .string()
+    .regex(
+      /^(https:\/\/[^/?#]+|http:\/\/(127\.[\d.]+|localhost|\[::1\])(:\d+)?)\/sign-in\/callback$/,
+      'must be the dashboard\'s address and "/sign-in/callback": for example "https://mirror-control.example.org/sign-in/callback"',
+    )
+    .optional(),
+  OIDC_SCOPES: z
+    .string()
+    .regex(/^openid( [\x21\x23-\x5b\x5d-\x7e]+)*$/, 'must begin with "openid"')
+    .default("openid profile email"),
   OIDC_SCOPE_CLAIM: z.string().min(1).default("mirrorfleet_scope"),
   MIRRORFLEET_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
@@ -51,14 +64,29 @@ function oidcOf({
   OIDC_ISSUER: issuer,
   OIDC_AUDIENCE: audience,
   OIDC_SCOPE_CLAIM: scopeClaim,
+  OIDC_CLIENT_ID: id,
+  OIDC_CLIENT_SECRET: secret,
+  OIDC_REDIRECT_URI: redirectUri,
+  OIDC_SCOPES: asked,
 }: z.output<typeof environmentSchema>): OidcSettings | null {
   if (issuer === undefined) return null;
-  if (audience === undefined)
+  if (audience === undefined && id === undefined)
     throw new AppError(
       "invalid-input",
-      "OIDC_AUDIENCE is missing: without it, tokens that the issuer made for others would be taken",
+      "OIDC_AUDIENCE or OIDC_CLIENT_ID is missing: without them the issuer is of no use",
     );
-  return { issuer, audience, scopeClaim };
+  if (id !== undefined && redirectUri === undefined)
+    throw new AppError(
+      "invalid-input",
+      'OIDC_REDIRECT_URI is missing: the dashboard\'s address and "/sign-in/callback"',
+    );
+  const client = id !== undefined && {
+    id,
+    secret: secret ?? null,
+    redirectUri: redirectUri!,
+    scopes: asked,
+  };
+  return { issuer, audience: audience ?? null, scopeClaim, client: client || null };
 }
 
 /** Variables whose values systemd may also give as credentials, which no other process can read. */

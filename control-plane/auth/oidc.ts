@@ -1,15 +1,25 @@
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from "jose";
+import { createRemoteJWKSet, errors, jwtVerify } from "jose";
 import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
-import { type OperatorScope, scopes } from "../../protocol/token.ts";
 import type { Actor } from "./actor.ts";
+import { actorOf } from "./oidc-actor.ts";
+import { type OidcClient, type OidcSignIn, openOidcSignIn } from "./oidc-sign-in.ts";
 
-/** An OpenID Connect issuer whose tokens count as operators', and the claim that holds their scope. */
-export type OidcSettings = { issuer: string; audience: string; scopeClaim: string };
+/** An OpenID Connect issuer, and the claim that holds an operator's scope. */
+export type OidcSettings = {
+  issuer: string;
+  /** Of access tokens that count as operators'; null: none do. */
+  audience: string | null;
+  scopeClaim: string;
+  /** null: nobody signs in to the dashboard there. */
+  client: OidcClient | null;
+};
 
 export type Oidc = {
   /** Who a token's bearer is. @throws AppError `not-authenticated`, `forbidden`, `unavailable`. */
   authenticate: (input: { token: string }) => Promise<Actor>;
+  /** Sends browsers there and takes them back; null: the issuer does not know the dashboard. */
+  signIn: OidcSignIn | null;
 };
 
 const discoverySeconds = 10;
@@ -40,21 +50,6 @@ async function discover({ issuer }: OidcSettings) {
   }
 }
 
-const asText = (value: unknown) => (typeof value === "string" ? value : "");
-
-/** The highest scope among the claim's words. @throws AppError `forbidden` where there is none. */
-function scopeOf(payload: JWTPayload, { scopeClaim }: OidcSettings): OperatorScope {
-  const claim = payload[scopeClaim];
-  const words: unknown[] = Array.isArray(claim) ? claim : asText(claim).split(/\s+/);
-  const scope = scopes.findLast((each) => words.includes(each));
-  if (scope === undefined)
-    throw new AppError(
-      "forbidden",
-      `the token's claim "${scopeClaim}" holds none of ${scopes.join(", ")}`,
-    );
-  return scope;
-}
-
 /** Takes tokens of an issuer. Its keys are fetched at first use, and again when it changes them. */
 export function openOidc(settings: OidcSettings): Oidc {
   let keys: ReturnType<typeof discover> | undefined;
@@ -66,12 +61,16 @@ export function openOidc(settings: OidcSettings): Oidc {
     });
     return keys;
   };
+  const { audience, client } = settings;
   return {
+    signIn: client && openOidcSignIn({ ...settings, client }),
     authenticate: async ({ token }) => {
+      if (audience === null)
+        throw new AppError("not-authenticated", "tokens of the issuer are not taken here");
       const { payload } = await jwtVerify(token, await knownKeys(), {
         algorithms,
         issuer: settings.issuer,
-        audience: settings.audience,
+        audience,
         requiredClaims: ["sub", "exp"],
       }).catch((cause: unknown) => {
         if (cause instanceof errors.JWKSTimeout || !(cause instanceof errors.JOSEError))
@@ -79,12 +78,7 @@ export function openOidc(settings: OidcSettings): Oidc {
         const why = cause instanceof errors.JWTExpired ? "has expired" : "is not valid";
         throw new AppError("not-authenticated", `the issuer's token ${why}`, { cause });
       });
-      const name = asText(payload["email"]) || asText(payload["preferred_username"]);
-      return {
-        id: `oidc:${payload.sub}`,
-        name: (name || payload.sub!).replaceAll(/\p{Cc}/gu, "").slice(0, 200),
-        scope: scopeOf(payload, settings),
-      };
+      return actorOf({ ...payload, sub: payload.sub! }, settings);
     },
   };
 }

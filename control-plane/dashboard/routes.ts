@@ -61,8 +61,8 @@ function answerError({ ctx, asset }: Site, c: Context, error: unknown) {
       { err: known.cause ?? error, method: c.req.method, path: c.req.path },
       known.message,
     );
-  if (c.req.path === "/sign-in" && status < 500)
-    return answerSignIn({ asset }, c, { next: "/", error: known });
+  if (c.req.path.startsWith("/sign-in") && (status < 500 || status === 503))
+    return answerSignIn({ asset, ctx }, c, { next: "/", error: known });
   return answerPage({ asset }, c, {
     title: known.code.replaceAll("-", " "),
     status: status as 404,
@@ -101,7 +101,7 @@ export function dashboardRoutes(
   const app = new Hono<SignedIn>();
   app.onError((error, c) => answerError(site, c, error));
   app.route("/", assets.routes);
-  for (const path of [...forSignedIn, "/sign-in", "/sign-out"])
+  for (const path of [...forSignedIn, "/sign-in/*", "/sign-out"])
     app.use(path, forBrowsers, compress(), fromOurPages);
   addSignIn(app, site);
   for (const path of forSignedIn) app.use(path, signedIn(ctx));

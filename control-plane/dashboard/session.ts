@@ -5,6 +5,7 @@ import { AppError } from "../../protocol/errors.ts";
 import { type OperatorScope, scopes } from "../../protocol/token.ts";
 import { type Actor, checkScope } from "../auth/actor.ts";
 import { authenticate } from "../auth/authenticate.ts";
+import { type Flow, openFlow, sealFlow } from "../auth/sign-in-flow.ts";
 import { openSession, sealSession, sessionSeconds } from "../auth/sessions.ts";
 import type { Ctx } from "../context.ts";
 
@@ -37,6 +38,28 @@ export async function signIn(ctx: Ctx, c: Context, { token }: { token: string })
     maxAge: sessionSeconds,
     ...prefixOf(c),
   });
+}
+
+const flowName = "mirrorfleet-sign-in";
+const flowSeconds = 600;
+
+/** Keeps in the browser, sealed, what a sign-in at the issuer has to come back with. */
+export async function keepFlow(ctx: Ctx, c: Context, flow: Flow): Promise<void> {
+  setCookie(c, flowName, await sealFlow(ctx.secrets, { flow, seconds: flowSeconds }), {
+    httpOnly: true,
+    sameSite: "Lax",
+    secure: isHttps(c),
+    path: "/",
+    maxAge: flowSeconds,
+    ...prefixOf(c),
+  });
+}
+
+/** What was kept, once; null where this browser began no sign-in, or too long ago. */
+export async function takeFlow(ctx: Ctx, c: Context): Promise<Flow | null> {
+  const sealed = getCookie(c, flowName, isHttps(c) ? "host" : undefined);
+  deleteCookie(c, flowName, { path: "/", secure: isHttps(c), ...prefixOf(c) });
+  return sealed ? openFlow(ctx.secrets, { sealed }) : null;
 }
 
 /** Forgets the session. */

@@ -2,15 +2,17 @@ import type { Context, Hono } from "hono";
 import { AppError, statusByCode } from "../../protocol/errors.ts";
 import { html } from "./html.ts";
 import { answerPage } from "./layout.ts";
+import { addOidcSignIn } from "./oidc.ts";
 import { localPath, signIn, signOut } from "./session.ts";
 import type { Site } from "./site.ts";
 
 /** The page on which an operator signs in. */
 export function answerSignIn(
-  site: Pick<Site, "asset">,
+  site: Pick<Site, "asset" | "ctx">,
   c: Context,
   { next, error = null }: { next: string; error?: AppError | null },
 ): Response | Promise<Response> {
+  const { oidc } = site.ctx;
   return answerPage(site, c, {
     title: "Sign in",
     status: error ? (statusByCode[error.code] as 401) : 200,
@@ -35,6 +37,15 @@ export function answerSignIn(
         >
       </p>
       <button class="primary">Sign in</button>
+      ${
+        oidc?.signIn &&
+        html`<p class="or">
+          or
+          <a class="button" href="/sign-in/oidc?next=${encodeURIComponent(next)}"
+            >Sign in with ${oidc.signIn.issuer}</a
+          >
+        </p>`
+      }
     </form>`,
   });
 }
@@ -47,6 +58,7 @@ export function addSignIn(app: Hono<any>, site: Site): void {
     await signIn(site.ctx, c, { token: typeof token === "string" ? token.trim() : "" });
     return c.redirect(localPath(typeof next === "string" ? next : undefined), 303);
   });
+  addOidcSignIn(app, site);
   app.post("/sign-out", (c) => {
     signOut(c);
     return c.redirect("/sign-in", 303);

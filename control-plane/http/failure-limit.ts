@@ -27,7 +27,7 @@ export function failureLimit(): MiddlewareHandler {
     if (consumedPoints <= failures) return;
     const wait = Math.ceil(msBeforeNext / 1000);
     const detail = `too many failed authentications from this address: try again in ${wait} seconds`;
-    if (c.req.path === "/sign-in") {
+    if (c.req.path.startsWith("/sign-in")) {
       c.res = new Response(`${detail}\n`, {
         status: 429,
         headers: { "content-type": "text/plain; charset=utf-8", "retry-after": String(wait) },

@@ -67,7 +67,7 @@ async function startIssuer({ scope }: { scope: unknown }) {
 
 async function serveWith(issuer: string) {
   const database = await createTestDatabase();
-  const oidc = openOidc({ issuer, audience, scopeClaim });
+  const oidc = openOidc({ issuer, audience, scopeClaim, client: null });
   const controlPlane = await startControlPlane({ connection: database.connection, oidc });
   onTestFinished(async () => {
     await controlPlane.close();

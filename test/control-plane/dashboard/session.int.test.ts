@@ -20,7 +20,13 @@ test("who is not signed in is sent to the sign-in page, and from there to where 
 
 test("no page and no button answers who is not signed in", async () => {
   const { ctx, app } = fleet.current;
-  const open = new Set(["/sign-in", "/sign-out", "/assets/:version/:name"]);
+  const open = new Set([
+    "/sign-in",
+    "/sign-in/oidc",
+    "/sign-in/callback",
+    "/sign-out",
+    "/assets/:version/:name",
+  ]);
   const routes = dashboardRoutes(ctx, { fetch: app.fetch }).routes.filter(
     ({ method, path }) => method !== "ALL" && !open.has(path),
   );

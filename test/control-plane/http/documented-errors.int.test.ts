@@ -43,7 +43,12 @@ async function brokenApps() {
   const away = connect({ connection: { ...connection, host: "/nonexistent" }, max: 2 });
   onTestFinished(away.close);
   const { ctx } = fleet.current;
-  const oidc = openOidc({ issuer: "http://127.0.0.1:1", audience: "x", scopeClaim: "scope" });
+  const oidc = openOidc({
+    issuer: "http://127.0.0.1:1",
+    audience: "x",
+    scopeClaim: "scope",
+    client: null,
+  });
   return {
     empty: createApp({ ...ctx, db: empty.db }),
     away: createApp({ ...ctx, db: away.db }),
