@@ -3,9 +3,9 @@ import { parse } from "../../protocol/errors.ts";
 import { auditQuerySchema } from "../../protocol/settings.ts";
 import { checkScope } from "../auth/actor.ts";
 import { readAuditEvents } from "../db/queries/audit-events.ts";
+import { changeCell } from "./changes.ts";
 import { html } from "./html.ts";
 import { answerPage } from "./layout.ts";
-import { changesOf } from "./project-settings.ts";
 import type { SignedIn } from "./session.ts";
 import type { Site } from "./site.ts";
 import { when } from "./words.ts";
@@ -48,20 +48,7 @@ export function addAuditPage(app: Hono<SignedIn>, site: Site): void {
                     <td>${event.actor}</td>
                     <td>${event.action}</td>
                     <td><code>${event.target}</code></td>
-                    <td class="change">
-                      ${
-                        event.before !== null &&
-                        changesOf(event)
-                          .slice(0, 20)
-                          .map(
-                            ({ name, from, to }) =>
-                              html`<div>
-                                ${name}: <code>${from.slice(0, 300)}</code> →
-                                <code>${to.slice(0, 300)}</code>
-                              </div>`,
-                          )
-                      }
-                    </td>
+                    ${changeCell(event)}
                   </tr>`,
               )}
             </tbody>

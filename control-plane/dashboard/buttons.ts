@@ -11,6 +11,7 @@ export function operationButton(
   actor: Actor,
   {
     path,
+    action = `/do${path}`,
     text,
     back,
     needs = "operator",
@@ -18,7 +19,10 @@ export function operationButton(
     kind = "",
     fields = {},
   }: {
-    path: string;
+    /** Of the operation. */
+    path?: string;
+    /** Page that runs it; left out: the one for all buttons. */
+    action?: string;
     text: string;
     /** Page to return to. */
     back: string;
@@ -34,7 +38,7 @@ export function operationButton(
     ([name, value]) => html`<input type="hidden" name="${name}" value="${value}" />`,
   );
   const form = (label: string) =>
-    html`<form method="post" action="/do${path}">
+    html`<form method="post" action="${action}">
       ${inputs}<button class="${kind}">${label}</button>
     </form>`;
   if (confirm === undefined) return form(text);

@@ -19,6 +19,18 @@ function filters(text: string, field: string) {
   });
 }
 
+/** Labels, one a line: "site=nyc". */
+function labels(text: string, field: string) {
+  return Object.fromEntries(
+    lines(text).map((line) => {
+      const [, key, value] = /^([^=\s]+)\s*=\s*(.*)$/.exec(line) ?? [];
+      if (key === undefined)
+        throw refused(field, `must be "name=value" on each line: "${line}" is not`);
+      return [key, value];
+    }),
+  );
+}
+
 /** How a field's text becomes a value; its kind stands before its name: `number:rsync.bandwidthKiBps`. */
 const readers: Record<string, (text: string, field: string) => unknown> = {
   text: (text) => text,
@@ -31,6 +43,7 @@ const readers: Record<string, (text: string, field: string) => unknown> = {
   flag: (text) => text === "true",
   lines,
   filters,
+  labels,
   "optional-lines": (text) => (lines(text).length === 0 ? null : lines(text)),
 };
 
@@ -61,6 +74,10 @@ export function formText(kind: string, value: unknown): string {
   if (kind === "filters")
     return (value as Filter[])
       .map(({ action, pattern }) => `${action === "include" ? "+" : "-"} ${pattern}`)
+      .join("\n");
+  if (kind === "labels")
+    return Object.entries(value as Record<string, string>)
+      .map(([key, text]) => `${key}=${text}`)
       .join("\n");
   if (typeof value === "string") return value;
   return Array.isArray(value) ? value.join("\n") : JSON.stringify(value);

@@ -1,4 +1,5 @@
 import type { Context, Hono } from "hono";
+import { AppError } from "../../protocol/errors.ts";
 import type { Host } from "../../protocol/host.ts";
 import type { Replica } from "../../protocol/project.ts";
 import type { Task } from "../../protocol/run.ts";
@@ -9,6 +10,8 @@ import { contactSeconds } from "../db/queries/settings.ts";
 import { readTasks } from "../db/queries/tasks.ts";
 import { operationButton } from "./buttons.ts";
 import { taskChip } from "./chips.ts";
+import { field, type Filled, formError } from "./fields.ts";
+import { formBody } from "./form-body.ts";
 import { html, type Html } from "./html.ts";
 import { answerPage } from "./layout.ts";
 import { type Part, part, streamParts } from "./live.ts";
@@ -178,13 +181,19 @@ function replicaRow({ project, host, role, behind, paused, stale, freshAt }: Rep
   </tr>`;
 }
 
-async function answerHost(site: Site, c: Context<SignedIn>) {
+async function answerHost(
+  site: Site,
+  c: Context<SignedIn>,
+  refused: Pick<Filled, "sent" | "error"> = { sent: null, error: null },
+) {
   const name = c.req.param("name") ?? "";
+  const host = await readHost(site.ctx, { name });
   const parts = await hostParts(site, c.get("actor"), { name });
   const { items } = await readReplicaPage(site.ctx, { host: name, limit: most });
   return answerPage(site, c, {
     title: name,
     section: "hosts",
+    status: refused.error ? 422 : 200,
     live: `/hosts/${name}/live`,
     content: html`${parts.map((each) => each.html)}
       <section class="card">
@@ -206,8 +215,43 @@ async function answerHost(site: Site, c: Context<SignedIn>) {
           </table>
         </div>
         ${items.length === 0 && html`<p class="faint">Nothing.</p>`}
-      </section>`,
+      </section>
+      ${may(c.get("actor"), "admin") && hostForm(name, { ...refused, form: "host", stored: host }, host)}`,
   });
+}
+
+/** What an administrator may change of it. */
+const hostForm = (name: string, filled: Filled, { roles }: Host) =>
+  html`<details class="card" id="host-settings" ${filled.error && html` open`}>
+    <summary>Change its settings</summary>
+    <form method="post" action="/hosts/${name}">
+      ${formError(filled)}
+      ${field(filled, { name: "lines:addresses", label: "Addresses", type: "area", required: true, hint: "As the other hosts see it, one a line" })}
+      ${field(filled, { name: "labels:labels", label: "Labels", type: "area", hint: "One a line: site=nyc" })}
+      ${field(filled, { name: "number:parallel", label: "Tasks at a time", type: "number", hint: "None: as its agent is set" })}
+      ${roles.includes("master") && field(filled, { name: "number:serves", label: "FTP hosts that it serves at a time", type: "number", hint: "None: all" })}
+      <button>Save</button>
+    </form>
+  </details>`;
+
+/** Labels that were there and are not any more go: the operation merges. */
+function withoutGone(body: Record<string, unknown>, { labels: before }: Host) {
+  if (body["labels"] === undefined) return body;
+  const gone = Object.fromEntries(Object.keys(before).map((key) => [key, null]));
+  return { ...body, labels: { ...gone, ...(body["labels"] as object) } };
+}
+
+async function saveHost(site: Site, c: Context<SignedIn>) {
+  const host = await readHost(site.ctx, { name: c.req.param("name") ?? "" });
+  const sent = new URLSearchParams(await c.req.text());
+  try {
+    const body = withoutGone(formBody(sent), host);
+    await site.rest(c, { method: "PATCH", path: `/v1/hosts/${host.name}`, body });
+    return c.redirect(`/hosts/${host.name}`, 303);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== "invalid-input") throw error;
+    return answerHost(site, c, { sent, error });
+  }
 }
 
 /** The hosts, and one of them. */
@@ -244,6 +288,7 @@ export function addHostPages(app: Hono<SignedIn>, site: Site): void {
     });
   });
   app.get("/hosts/:name", (c) => answerHost(site, c));
+  app.post("/hosts/:name", (c) => saveHost(site, c));
   app.get("/hosts/:name/live", (c) =>
     streamParts(site.ctx, c, {
       everySeconds: 2,

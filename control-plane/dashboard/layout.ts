@@ -10,7 +10,7 @@ type Page = {
   title: string;
   content: Html;
   /** Section of the site that is marked as the current one. */
-  section?: "fleet" | "hosts" | "runs" | "admin";
+  section?: "fleet" | "hosts" | "runs" | "alerts" | "admin";
   /** URL of the stream that keeps the page's parts up to date; null: nothing on it changes any more. */
   live?: string | null;
   /** With the library that draws charts. */
@@ -23,7 +23,8 @@ function navigation({ actor, section }: { actor: Actor; section: Page["section"]
     html`<a href="${path}" ${section === name ? html` aria-current="page"` : ""}>${text}</a>`;
   return html`<nav aria-label="Main">
       ${link("fleet", "/", "Fleet")} ${link("hosts", "/hosts", "Hosts")}
-      ${link("runs", "/runs", "Runs")} ${may(actor, "operator") && link("admin", "/admin", "Admin")}
+      ${link("runs", "/runs", "Runs")} ${link("alerts", "/alerts", "Alerts")}
+      ${may(actor, "operator") && link("admin", "/admin", "Admin")}
     </nav>
     <form method="post" action="/sign-out" class="who">
       <span>${actor.name} <small>${actor.scope}</small></span>

@@ -3,6 +3,7 @@ import type { Project, Replica } from "../../protocol/project.ts";
 import type { RunDetail } from "../../protocol/run.ts";
 import type { Actor } from "../auth/actor.ts";
 import { readAuditEvents } from "../db/queries/audit-events.ts";
+import { latestDeletions, readGenerations } from "../db/queries/generations.ts";
 import { heldTasks } from "../db/queries/held.ts";
 import { latestTaskId, readPulls, readRunsWithTasks } from "../db/queries/project-history.ts";
 import { readProject } from "../db/queries/projects.ts";
@@ -10,6 +11,7 @@ import { readTask } from "../db/queries/tasks.ts";
 import { operationButton } from "./buttons.ts";
 import { pullCharts } from "./charts.ts";
 import { chip } from "./chips.ts";
+import { generationsPart } from "./generations.ts";
 import { heldDeletions } from "./held.ts";
 import { html, type Html } from "./html.ts";
 import { answerPage } from "./layout.ts";
@@ -17,13 +19,15 @@ import { type Part, part, streamParts } from "./live.ts";
 import { history, settingsList } from "./project-settings.ts";
 import { runBars, secondsOf } from "./run-bars.ts";
 import { scheduleWords } from "./schedule-words.ts";
+import { type Deletions, undoButton } from "./undo.ts";
 import { may, type SignedIn } from "./session.ts";
 import type { Site } from "./site.ts";
 import { duration, plural, when } from "./words.ts";
 
 const shownRuns = 15;
+const shownGenerations = 10;
 
-function head(actor: Actor, project: Project): Part {
+function head(actor: Actor, project: Project, deletions: Deletions): Part {
   const { name, description, paused, upstream, parts } = project;
   const path = `/v1/projects/${name}`;
   const back = `/projects/${name}`;
@@ -43,6 +47,7 @@ function head(actor: Actor, project: Project): Part {
         ${operationButton(actor, { path: `${path}/sync`, text: "Sync now", back, kind: "primary" })}
         ${hasUpstream && operationButton(actor, { path: `${path}/dry-run`, text: "Dry run", back })}
         ${operationButton(actor, { path: `${path}/${paused ? "resume" : "pause"}`, text: paused ? "Resume" : "Pause", back })}
+        ${undoButton(actor, { project: name, back, deletions })}
         ${may(actor, "admin") && html`<a class="button" href="/projects/${name}/edit">Edit</a>`}
       </div>`,
   });
@@ -152,11 +157,13 @@ async function heldPart({ ctx }: Site, actor: Actor, { name }: Project): Promise
 async function projectParts(site: Site, actor: Actor, { name }: { name: string }): Promise<Part[]> {
   const project = await readProject(site.ctx, { name });
   const runs = await readRunsWithTasks(site.ctx, { project: name, limit: shownRuns });
+  const generations = await readGenerations(site.ctx, { project: name, limit: shownGenerations });
   return [
-    head(actor, project),
+    head(actor, project, await latestDeletions(site.ctx, { project: name })),
     await heldPart(site, actor, project),
     replicasPart(actor, project),
     runsPart(runs),
+    generationsPart({ generations, replicas: project.replicas }),
   ];
 }
 

@@ -6,6 +6,7 @@ import { AppError, statusByCode } from "../../protocol/errors.ts";
 import { toAppError } from "../app-error.ts";
 import type { Ctx } from "../context.ts";
 import { addAdminPages } from "./admin.ts";
+import { addAlertPages } from "./alerts.ts";
 import { openAssets } from "./assets.ts";
 import { addAuditPage } from "./audit.ts";
 import { addDo } from "./do.ts";
@@ -84,6 +85,7 @@ const forSignedIn = [
   "/runs/*",
   "/tasks/*",
   "/at/*",
+  "/alerts/*",
   "/admin/*",
   "/do/*",
 ];
@@ -113,6 +115,7 @@ export function dashboardRoutes(
   addTaskPages(app, site);
   addHostPages(app, site);
   addAdminPages(app, site);
+  addAlertPages(app, site);
   addAuditPage(app, site);
   addDo(app, site);
   for (const path of forSignedIn.slice(1))

@@ -4,6 +4,7 @@ import { runsQuerySchema } from "../../protocol/run.ts";
 import { parse } from "../../protocol/errors.ts";
 import { runStates } from "../../protocol/states.ts";
 import type { Actor } from "../auth/actor.ts";
+import { latestDeletions } from "../db/queries/generations.ts";
 import { readRun, readRuns } from "../db/queries/runs.ts";
 import { operationButton } from "./buttons.ts";
 import { chip, isHeld, taskChip } from "./chips.ts";
@@ -16,6 +17,7 @@ import { progressOf } from "./progress.ts";
 import { runBars, secondsOf } from "./run-bars.ts";
 import type { SignedIn } from "./session.ts";
 import type { Site } from "./site.ts";
+import { type Deletions, undoButton } from "./undo.ts";
 import { count, duration, secondsBetween, size, when } from "./words.ts";
 
 const hasEnded = ({ state }: RunDetail) =>
@@ -53,7 +55,7 @@ function taskRow(task: Task): Html {
   </tr>`;
 }
 
-function runParts(actor: Actor, run: RunDetail): Part[] {
+function runParts(actor: Actor, run: RunDetail, deletions: Deletions): Part[] {
   const back = `/runs/${run.id}`;
   const failed = run.tasks.some(({ state }) => state === "failed" || state === "cancelled");
   return [
@@ -69,6 +71,7 @@ function runParts(actor: Actor, run: RunDetail): Part[] {
         ${run.reason !== null && html`<p class="note">${run.reason}</p>`}
         <div class="buttons">
           ${!hasEnded(run) && operationButton(actor, { path: `/v1/runs/${run.id}/cancel`, text: "Cancel", back, kind: "danger", confirm: "What waits ends at once, and what runs when its agent hears of it. What was transferred stays." })}
+          ${deletions?.run === run.id && undoButton(actor, { project: run.project, back, deletions })}
           ${hasEnded(run) && failed && operationButton(actor, { path: `/v1/runs/${run.id}/retry`, text: "Try again what failed", back })}
         </div>`,
     }),
@@ -168,6 +171,8 @@ async function answerRuns(site: Site, c: Context<SignedIn>) {
 
 /** Runs, and one run with its tasks. */
 export function addRunPages(app: Hono<SignedIn>, site: Site): void {
+  const partsOf = async (actor: Actor, run: RunDetail) =>
+    runParts(actor, run, await latestDeletions(site.ctx, run));
   app.get("/runs", (c) => answerRuns(site, c));
   app.get("/runs/:id", async (c) => {
     const run = await readRun(site.ctx, { id: checkedId(c) });
@@ -175,7 +180,7 @@ export function addRunPages(app: Hono<SignedIn>, site: Site): void {
       title: `${run.project}: run`,
       section: "runs",
       live: hasEnded(run) ? null : `/runs/${run.id}/live`,
-      content: html`${runParts(c.get("actor"), run).map((each) => each.html)}`,
+      content: html`${(await partsOf(c.get("actor"), run)).map((each) => each.html)}`,
     });
   });
   app.get("/runs/:id/live", (c) => {
@@ -184,7 +189,7 @@ export function addRunPages(app: Hono<SignedIn>, site: Site): void {
       everySeconds: 1,
       read: async () => {
         const run = await readRun(site.ctx, { id });
-        return { parts: runParts(c.get("actor"), run), ended: hasEnded(run) };
+        return { parts: await partsOf(c.get("actor"), run), ended: hasEnded(run) };
       },
     });
   });

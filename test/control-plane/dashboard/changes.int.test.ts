@@ -1,4 +1,8 @@
 import { expect, test } from "vitest";
+import { deletedStats } from "../../../agent/rsync/stats.ts";
+import { evaluateAlerts } from "../../../control-plane/alerts/evaluate.ts";
+import { addReceiver, heard } from "../../helpers/alerts.ts";
+import { openWebhook, startHttpReceiver, webhookSecret } from "../../helpers/receivers.ts";
 import { browse } from "../../helpers/browse.ts";
 import { createProject, type TestFleet, trigger, useFleet, work } from "../../helpers/fleet.ts";
 
@@ -31,10 +35,18 @@ test("a viewer sees no button, and forged ones are refused", async () => {
   await createProject(fleet.current);
   await trigger(fleet.current);
   const { taskId } = await work(fleet.current, { agent: fleet.current.master, result: held });
+  await addReceiver(fleet.current, { name: "kept", url: "http://127.0.0.1:1/" });
   const { get, post } = await signedIn(fleet.current, "viewer");
-  for (const path of ["/", "/projects/debian", `/tasks/${taskId}`, "/hosts/ftp1", "/runs"]) {
+  for (const path of [
+    "/",
+    "/projects/debian",
+    `/tasks/${taskId}`,
+    "/hosts/ftp1",
+    "/runs",
+    "/alerts",
+  ]) {
     const text = await (await get(path)).text();
-    expect(text, path).not.toMatch(/\/do\/v1|new-project|\/invite|\/edit|\/delete/);
+    expect(text, path).not.toMatch(/<form method="post" action="(?!\/sign-out)|new-project|\/edit/);
   }
   for (const path of ["/admin", "/admin/audit", "/new-project", "/projects/debian/edit"])
     expect((await get(path)).status, path).toBe(403);
@@ -49,6 +61,16 @@ test("a viewer sees no button, and forged ones are refused", async () => {
     ["/admin/hosts", { "text:name": "mine" }],
     ["/admin/settings", { "number:keepRunsDays": "1" }],
     ["/admin/hosts/ftp1/invite", {}],
+    ["/hosts/ftp1", { "number:parallel": "3" }],
+    [
+      "/alerts/receivers",
+      { "text:name": "x", "text:kind": "slack", "text:url": "https://a.example/" },
+    ],
+    ["/alerts/receivers/kept/test", {}],
+    ["/alerts/receivers/kept/silence", { hours: "4" }],
+    ["/alerts/receivers/kept/delete", {}],
+    ["/do/v1/projects/debian/undo", {}],
+    ["/do/v1/projects/debian/dry-run", {}],
   ];
   const events = async () =>
     (await fleet.current.operate("GET", "/v1/audit-events?limit=200")).body.items;
@@ -182,6 +204,97 @@ test("held deletions are shown with their paths, and let go by a button", async 
   const { headers } = await post(`/do/v1/tasks/${taskId}/approve`, { back: "/" });
   expect((await get(headers.get("location")!)).status).toBe(200);
   expect(await (await get("/")).text()).not.toContain("Held deletions");
+});
+
+test("who is told of alerts is added, tested, silenced and removed on their page, which lists what is wrong", async () => {
+  const { operate, ctx } = fleet.current;
+  const { url, received } = await startHttpReceiver();
+  await heard(fleet.current, { ftp1: 20 });
+  await evaluateAlerts(ctx);
+  const { get, post } = await signedIn(fleet.current, "admin");
+  const page = async () => (await get("/alerts")).text();
+  expect(await page()).toMatch(/out-of-contact[^]*href="\/hosts\/ftp1"[^]*heard last at/);
+  const typed = {
+    "text:name": "pager",
+    "text:kind": "webhook",
+    "text:url": url,
+    "optional:secret": "whsec_no",
+    "optional-lines:projects": "",
+    "optional-lines:hosts": "ftp1\r\nftp2",
+    "number:remindHours": "",
+    condition: "out-of-contact",
+  };
+  const refused = await post("/alerts/receivers", typed);
+  expect(refused.status).toBe(422);
+  const again = await refused.text();
+  expect(again).toMatch(/id="receiver-secret"[^>]*aria-invalid="true"/s);
+  expect(again).not.toContain("whsec_no");
+  expect(again).toMatch(/value="out-of-contact"\s+checked/);
+  expect(again).not.toMatch(/value="stale"\s+checked/);
+  const made = await post("/alerts/receivers", { ...typed, "optional:secret": webhookSecret });
+  expect(made.headers.get("location")).toBe("/alerts");
+  const read = async () => (await operate("GET", "/v1/alert-receivers/pager")).body;
+  expect(await read()).toMatchObject({
+    conditions: ["out-of-contact"],
+    projects: null,
+    hosts: ["ftp1", "ftp2"],
+    remindHours: null,
+  });
+  expect(await (await post("/alerts/receivers/pager/test", {})).text()).toContain(
+    "took a test message",
+  );
+  expect(received.map((request) => openWebhook(request).kind)).toEqual(["test"]);
+  await post("/alerts/receivers/pager/silence", { hours: "4" });
+  expect(Date.parse((await read()).silencedUntil) - Date.now()).toBeCloseTo(4 * 3_600_000, -5);
+  expect(await page()).toContain("Let it speak");
+  await post("/alerts/receivers/pager/silence", { hours: "" });
+  expect((await read()).silencedUntil).toBeNull();
+  await post("/alerts/receivers/pager/delete", {});
+  expect((await read()).code).toBe("not-found");
+  expect(await page()).not.toContain("pager");
+});
+
+test("a host's page changes how many tasks it takes and its labels: those left out go", async () => {
+  const { operate } = fleet.current;
+  await operate("PATCH", "/v1/hosts/ftp1", { labels: { site: "nyc", old: "1" } });
+  const { get, post } = await signedIn(fleet.current, "admin");
+  expect(await (await get("/hosts/ftp1")).text()).toContain("old=1\nsite=nyc</textarea>");
+  const form = { "lines:addresses": "127.0.0.1", "number:parallel": "3" };
+  const refused = await post("/hosts/ftp1", { ...form, "labels:labels": "site" });
+  expect(refused.status).toBe(422);
+  expect(await refused.text()).toContain("must be &quot;name=value&quot; on each line");
+  const saved = await post("/hosts/ftp1", { ...form, "labels:labels": "site=ams\r\ntier = 1" });
+  expect(saved.headers.get("location")).toBe("/hosts/ftp1");
+  const { body } = await operate("GET", "/v1/hosts/ftp1");
+  expect(body).toMatchObject({ parallel: 3, labels: { site: "ams", tier: "1" } });
+  expect(body.labels).not.toHaveProperty("old");
+});
+
+test("a project's page lists its generations with who carries them, and a pull that deleted can be undone there, once", async () => {
+  const { master, ftp1 } = fleet.current;
+  await createProject(fleet.current);
+  const stats = { ...deletedStats(0), files: 10 };
+  const pull = async (deleted: number) => {
+    const run = await trigger(fleet.current);
+    await work(fleet.current, { agent: master, result: { stats: { ...stats, deleted } } });
+    return String(run.id);
+  };
+  await pull(0);
+  await work(fleet.current, { agent: ftp1 });
+  const { get, post } = await signedIn(fleet.current, "operator");
+  const page = async (path = "/projects/debian") => (await get(path)).text();
+  expect(await page()).not.toContain("Undo deletions");
+  const run = await pull(7);
+  const text = await page();
+  expect(text).toMatch(
+    /<th scope="row">2<\/th>[^]*?>master<[^]*?<th scope="row">1<\/th>[^]*?>ftp1<[^]*?ftp2 \(0\)/,
+  );
+  expect(text).toMatch(/Undo deletions[^]*Brings back the 7 entries/);
+  expect(await page(`/runs/${run}`)).toContain("Undo deletions");
+  const undone = await post("/do/v1/projects/debian/undo", { back: "/projects/debian" });
+  expect(undone.headers.get("location")).toMatch(/^\/runs\//);
+  expect(await page()).not.toContain("Undo deletions");
+  expect(await page(`/runs/${run}`)).not.toContain("Undo deletions");
 });
 
 test("a token and an invitation are shown once, with the line to paste", async () => {

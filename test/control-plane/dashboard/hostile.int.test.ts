@@ -54,6 +54,13 @@ async function sendLog(
 test("what hosts, upstreams and people say is text on every page, never markup", async () => {
   const { operate, master } = fleet.current;
   await createProject(fleet.current, { description: hostile });
+  const receiver = {
+    name: "x",
+    kind: "webhook",
+    url: "http://127.0.0.1:1/",
+    secret: `whsec_${"A".repeat(32)}`,
+  };
+  await operate("POST", "/v1/alert-receivers", receiver);
   await operate("POST", "/v1/tokens", { name: hostile, scope: "viewer" });
   await operate("POST", "/v1/settings/pause", { reason: hostile });
   await operate("POST", "/v1/settings/resume");
@@ -103,6 +110,7 @@ test("what hosts, upstreams and people say is text on every page, never markup",
     `/tasks/${taskId}`,
     "/hosts",
     "/hosts/master",
+    "/alerts",
     "/admin",
     "/admin/audit",
     `/runs?project=${encodeURIComponent(hostile)}`,
