@@ -87,7 +87,10 @@ export function whyHeld(guarded: {
   const most = directories[0] ? `; most of them in ${directories[0].path.slice(0, 200)}` : "";
   const cure = `Nothing was deleted (among them: ${paths}${most}). To let them go, approve this task, or trigger the project with approveDeletions ${deletions}`;
   if (entries - deletions <= 1) return `${why}. ${cure}`;
-  const setting = allowedDeletions({ total: entries, limits, options }) === options.maxDelete ? "rsync.maxDelete" : "maxDeletePercent";
+  const setting =
+    allowedDeletions({ total: entries, limits, options }) === options.maxDelete
+      ? "rsync.maxDelete"
+      : "maxDeletePercent";
   return `${why}. ${cure}, or raise the project's ${setting}`;
 }
 
