@@ -99,7 +99,8 @@ export async function dashboard(
     const secrets = { ...derived, fleet: await openFleet({ db, now, secrets: derived }) };
     const log = pino({ level: "silent" });
     const waitForWake = () => ({ woken: Promise.resolve(), cancel: () => {} });
-    const ctx: Ctx = { db, log, secrets, oidc: null, now, waitForWake };
+    const share: Ctx["share"] = (_name, read) => read();
+    const ctx: Ctx = { db, log, secrets, oidc: null, share, now, waitForWake };
     await fill(ctx, { projects, hosts });
     const { token } = await createOperatorToken(ctx, { name: "bench", scope: "viewer" });
     const app = createApp(ctx);

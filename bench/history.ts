@@ -85,6 +85,7 @@ async function openCtx(connection: Connection, { notice }: { notice: (text: stri
     log: pino({ level: "silent" }),
     secrets: { ...derived, fleet: await openFleet({ db, now, secrets: derived }) },
     oidc: null,
+    share: (_name, read) => read(),
     now,
     waitForWake: () => {
       throw new Error("nothing is waited for here");

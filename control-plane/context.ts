@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Oidc } from "./auth/oidc.ts";
 import type { Secrets } from "./auth/secrets.ts";
 import type { Database } from "./db/connect.ts";
+import type { Share } from "./shared.ts";
 
 /** What every operation of the control plane gets first. Holds no state of its own. */
 export type Ctx = {
@@ -11,6 +12,8 @@ export type Ctx = {
   secrets: Secrets;
   /** Issuer of operators' identities; null where there is none. */
   oidc: Oidc | null;
+  /** What everybody may ask for, without credentials and often, is read for all of them at once. */
+  share: Share;
   /** The time that decides: the database's clock; tests inject another. */
   now: () => SQL;
   /**

@@ -26,6 +26,7 @@ import { createApp } from "./http/app.ts";
 import { packLogs } from "./pack-logs.ts";
 import { repeat } from "./repeat.ts";
 import { removeOld } from "./retention.ts";
+import { openShare } from "./shared.ts";
 import { materialiseDue } from "./schedule/materialise.ts";
 
 export type RunningServer = {
@@ -34,6 +35,9 @@ export type RunningServer = {
   databaseExited: Promise<unknown>;
   close: () => Promise<void>;
 };
+
+/** As old what is public may be: a site's users and its load balancers ask all the time. */
+const shareSeconds = 5;
 
 /** Milliseconds after which a connection is given up: none may stay half open. */
 const connectionLimits = {
@@ -141,7 +145,8 @@ async function start({
   const wake = await startWake({ connection, log });
   closers.push(wake.close);
   const oidc = config.oidc && openOidc(config.oidc);
-  const ctx: Ctx = { db, log, secrets, oidc, now, waitForWake: wake.waitForWake };
+  const share = openShare({ milliseconds: shareSeconds * 1000 });
+  const ctx: Ctx = { db, log, secrets, oidc, share, now, waitForWake: wake.waitForWake };
   await deriveFreshTargets(ctx);
   await writeFirstAdminToken(ctx, { file: config.adminTokenFile });
 

@@ -25,3 +25,15 @@ export function shared<Value>({
     return latest;
   };
 }
+
+/** Reads for many what has a name, or what was read under it a moment ago. */
+export type Share = <Value>(name: string, read: () => Promise<Value>) => Promise<Value>;
+
+/** Shares readings by name, in this process, for so many milliseconds. Names must be few: they stay. */
+export function openShare({ milliseconds }: { milliseconds: number }): Share {
+  const readings = new Map<string, () => Promise<unknown>>();
+  return async <Value>(name: string, read: () => Promise<Value>) => {
+    if (!readings.has(name)) readings.set(name, shared({ milliseconds, read }));
+    return readings.get(name)!() as Promise<Value>;
+  };
+}

@@ -10,6 +10,7 @@ const style = "text/css; charset=utf-8";
 const files = {
   "dashboard.css": { own: "control-plane/dashboard/assets/dashboard.css", type: style },
   "dashboard.js": { own: "control-plane/dashboard/assets/dashboard.js", type: script },
+  "versions.js": { own: "control-plane/dashboard/assets/versions.js", type: script },
   "icon.svg": { own: "control-plane/dashboard/assets/icon.svg", type: "image/svg+xml" },
   "htmx.js": { vendor: "htmx.org/dist/htmx.min.js", type: script },
   "uplot.js": { vendor: "uplot/dist/uPlot.iife.min.js", type: script },

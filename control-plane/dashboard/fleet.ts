@@ -3,6 +3,7 @@ import type { Alert, AlertCondition } from "../../protocol/alert.ts";
 import { readAlerts } from "../db/queries/alerts.ts";
 import { type Matrix, readMatrix } from "../db/queries/fleet-matrix.ts";
 import { readStatus } from "../db/queries/settings.ts";
+import { shared } from "../shared.ts";
 import { attention, totals } from "./attention.ts";
 import { type Filter, filtered, filterForm, filterOf } from "./fleet-filter.ts";
 import { html } from "./html.ts";
@@ -10,7 +11,6 @@ import { answerPage } from "./layout.ts";
 import { type Part, streamParts } from "./live.ts";
 import { legend, matrixRow, matrixTable } from "./matrix.ts";
 import { may, type SignedIn } from "./session.ts";
-import { shared } from "./shared.ts";
 import type { Site } from "./site.ts";
 import { plural } from "./words.ts";
 

@@ -56,6 +56,7 @@ export function answerPage(
           }
           <link rel="stylesheet" href="${asset("dashboard.css")}" />
           <script src="${asset("htmx.js")}" defer></script>
+          <script src="${asset("versions.js")}" defer></script>
           <script src="${asset("dashboard.js")}" defer></script>
         </head>
         <body>

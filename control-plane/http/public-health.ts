@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
-import { readPublicReplica } from "../db/queries/public-replicas.ts";
-import { type Operation, read } from "./operation.ts";
+import { readPublicReplicas, replicaKey } from "../db/queries/public-replicas.ts";
+import { type Operation, raw } from "./operation.ts";
 import { replicaParams } from "./params.ts";
 
 const healthSchema = z.object({
@@ -10,9 +10,12 @@ const healthSchema = z.object({
   withinSeconds: z.int().meta({ description: "Age up to which it is fresh" }),
 });
 
+/** As long a cache may keep that a copy is fresh; what is not is never kept. */
+const freshSeconds = 5;
+
 /** For load balancers, without credentials: of projects that are public. */
 export const publicHealthOperations: Operation[] = [
-  read(
+  raw(
     {
       id: "getPublicHealth",
       method: "GET",
@@ -25,12 +28,15 @@ export const publicHealthOperations: Operation[] = [
       answer: healthSchema,
       errors: ["not-found", "unavailable"],
     },
-    async (ctx, { params }) => {
+    async (ctx, c, { params }) => {
       const { project, host } = params;
-      const found = await readPublicReplica(ctx, params);
-      if (!found) throw new AppError("not-found", "there is no such public project");
-      const { carried, freshAt, ageSeconds, withinSeconds, stale } = found;
-      if (!carried) throw new AppError("unavailable", `${host} does not carry ${project}`);
+      const known = await ctx.share("health", () => readPublicReplicas(ctx));
+      const withinSeconds = known.targets.get(project);
+      if (withinSeconds === undefined)
+        throw new AppError("not-found", "there is no such public project");
+      const replica = known.replicas.get(replicaKey({ project, host }));
+      if (!replica) throw new AppError("unavailable", `${host} does not carry ${project}`);
+      const { freshAt, ageSeconds, stale } = replica;
       if (freshAt === null)
         throw new AppError("unavailable", `${host} has never had the whole of ${project}`);
       if (stale)
@@ -38,7 +44,8 @@ export const publicHealthOperations: Operation[] = [
           "unavailable",
           `${project} on ${host} was last fresh ${ageSeconds} seconds ago, which may be ${withinSeconds}`,
         );
-      return { freshAt: freshAt.toISOString(), ageSeconds, withinSeconds };
+      c.header("cache-control", `public, max-age=${freshSeconds}`);
+      return c.json({ freshAt: freshAt.toISOString(), ageSeconds, withinSeconds });
     },
   ),
 ];

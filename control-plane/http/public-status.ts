@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
 import { publicStatusSchema } from "../../protocol/site.ts";
+import type { Ctx } from "../context.ts";
 import { readPublicEvents } from "../db/queries/public-events.ts";
 import { readPublicProjects, readPublicStatus } from "../db/queries/public-status.ts";
 import { readIdentity, readSettings } from "../db/queries/settings.ts";
@@ -13,9 +14,18 @@ import { type Operation, raw } from "./operation.ts";
 
 const freshSeconds = 30;
 
+type Page = { text: string; type: string; etag: string };
+
+const page = (text: string, type: string): Page => ({
+  text,
+  type,
+  etag: `"${createHash("sha256").update(text).digest("base64url")}"`,
+});
+
+const json = (value: unknown) => page(JSON.stringify(value), "application/json");
+
 /** An answer for everybody: caches keep it for a moment, pages of other sites may read it. */
-function shared(c: Context, { text, type }: { text: string; type: string }): Response {
-  const etag = `"${createHash("sha256").update(text).digest("base64url")}"`;
+function answer(c: Context, { text, type, etag }: Page): Response {
   const headers = {
     etag,
     "content-type": type,
@@ -28,8 +38,18 @@ function shared(c: Context, { text, type }: { text: string; type: string }): Res
     : c.body(text, 200, headers);
 }
 
-const json = (c: Context, value: unknown) =>
-  shared(c, { text: JSON.stringify(value), type: "application/json" });
+async function mirrorzPage(ctx: Ctx): Promise<Page> {
+  const { site } = await readSettings(ctx);
+  if (!site) throw new AppError("not-found", "the setting site is empty: who runs this mirror?");
+  return json(mirrorz({ site, projects: await readPublicProjects(ctx) }));
+}
+
+async function feedPage(ctx: Ctx): Promise<Page> {
+  const { site } = await readSettings(ctx);
+  const { identity, begun } = await readIdentity(ctx);
+  const text = await atomFeed({ identity, begun, site, events: await readPublicEvents(ctx) });
+  return page(text, "application/atom+xml; charset=utf-8");
+}
 
 const common = { method: "GET" as const, tag: "public", access: "public" as const };
 
@@ -43,7 +63,11 @@ const jobs = (id: string, path: string): Operation =>
       answer: z.array(z.record(z.string(), z.unknown())),
       errors: ["unavailable"],
     },
-    async (ctx, c) => json(c, tunasyncJobs(await readPublicProjects(ctx))),
+    async (ctx, c) =>
+      answer(
+        c,
+        await ctx.share("tunasync", async () => json(tunasyncJobs(await readPublicProjects(ctx)))),
+      ),
   );
 
 /** The state of public projects for everybody, in the formats that status pages read. */
@@ -57,7 +81,8 @@ export const publicStatusOperations: Operation[] = [
       answer: publicStatusSchema,
       errors: ["unavailable"],
     },
-    async (ctx, c) => json(c, await readPublicStatus(ctx)),
+    async (ctx, c) =>
+      answer(c, await ctx.share("status", async () => json(await readPublicStatus(ctx)))),
   ),
   jobs("getTunasyncJson", "/tunasync.json"),
   jobs("getTunasyncJobs", "/jobs"),
@@ -70,12 +95,7 @@ export const publicStatusOperations: Operation[] = [
       answer: z.record(z.string(), z.unknown()),
       errors: ["not-found", "unavailable"],
     },
-    async (ctx, c) => {
-      const { site } = await readSettings(ctx);
-      if (!site)
-        throw new AppError("not-found", "the setting site is empty: who runs this mirror?");
-      return json(c, mirrorz({ site, projects: await readPublicProjects(ctx) }));
-    },
+    async (ctx, c) => answer(c, await ctx.share("mirrorz", () => mirrorzPage(ctx))),
   ),
   raw(
     {
@@ -86,11 +106,6 @@ export const publicStatusOperations: Operation[] = [
       answer: "application/atom+xml; charset=utf-8",
       errors: ["unavailable"],
     },
-    async (ctx, c) => {
-      const { site } = await readSettings(ctx);
-      const { identity, begun } = await readIdentity(ctx);
-      const text = await atomFeed({ identity, begun, site, events: await readPublicEvents(ctx) });
-      return shared(c, { text, type: "application/atom+xml; charset=utf-8" });
-    },
+    async (ctx, c) => answer(c, await ctx.share("feed", () => feedPage(ctx))),
   ),
 ];

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { shared } from "../../../control-plane/dashboard/shared.ts";
+import { openShare, shared } from "../../control-plane/shared.ts";
 
 test("who asks at the same time or soon after gets one reading, and later another", async () => {
   let readings = 0;
@@ -23,4 +23,13 @@ test("a reading that failed is not kept", async () => {
   });
   await expect(read()).rejects.toThrow("away");
   expect(await read()).toBe(2);
+});
+
+test("readings of one name are shared, and those of another are not", async () => {
+  const share = openShare({ milliseconds: 60_000 });
+  let readings = 0;
+  const read = async () => ++readings;
+  expect(await Promise.all([share("a", read), share("a", read), share("b", read)])).toEqual([
+    1, 1, 2,
+  ]);
 });

@@ -31,9 +31,12 @@ import { createApp } from "../../control-plane/http/app.ts";
 export async function startControlPlane<Place extends Connection>({
   connection,
   oidc = null,
+  share = (_name, read) => read(),
 }: {
   connection: Place;
   oidc?: Ctx["oidc"];
+  /** Left out: each asks for himself. */
+  share?: Ctx["share"];
 }) {
   const log = pino({ level: "silent" });
   const { db, close: disconnect } = connect({ connection, max: 4 });
@@ -47,6 +50,7 @@ export async function startControlPlane<Place extends Connection>({
     log,
     secrets,
     oidc,
+    share,
     now,
     waitForWake: wake.waitForWake,
   };

@@ -58,8 +58,7 @@ addEventListener("focusout", () => {
   });
 });
 
-const versions = () =>
-  [...document.querySelectorAll("[data-v]")].map((each) => each.dataset.v).join("");
+const versions = () => [...document.querySelectorAll("[data-v]")].map((each) => each.dataset.v);
 const say = (text) => (document.getElementById("contact").textContent = text);
 
 let stream = null;
@@ -69,9 +68,9 @@ let reloadedAt = 0;
 function follow() {
   const url = document.getElementById("content").dataset.live;
   if (!url || stream || document.hidden) return;
-  stream = new EventSource(
-    `${url}${url.includes("?") ? "&" : "?"}v=${encodeURIComponent(versions())}`,
-  );
+  const shown = versions();
+  const said = `n=${shown.length}&v=${encodeURIComponent(versionsForUrl(shown))}`;
+  stream = new EventSource(`${url}${url.includes("?") ? "&" : "?"}${said}`);
   stream.onopen = () => {
     pause = 1000;
     say("");

@@ -1,4 +1,9 @@
+import { readFileSync } from "node:fs";
+import { runInNewContext } from "node:vm";
+import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
+import { versionsForUrl } from "../../../control-plane/dashboard/live.ts";
+import { createApp } from "../../../control-plane/http/app.ts";
 import { browse } from "../../helpers/browse.ts";
 import { createProject, openLease, trigger, useFleet, work } from "../../helpers/fleet.ts";
 import { report } from "../../helpers/control-plane.ts";
@@ -47,6 +52,47 @@ test("a fleet page is sent the rows that have changed, and no others", async () 
   const text = await readUntil(stream, (read) => read.includes("42%"));
   expect(text).toContain('[\\"p-debian\\"'.replaceAll("\\", ""));
   expect(text).not.toContain("p-fedora");
+});
+
+test("the stream's URL stays short with thousands of projects, the browser makes it as the server does, and a few rows are sent", async () => {
+  const { ctx } = fleet.current;
+  await ctx.db.execute(sql`
+    with made as (
+      insert into projects (name, path, zone, misfire, overlap, rsync, max_attempts,
+        wall_clock_seconds, stall_seconds, max_delete_percent)
+      select 'p' || n, 'p' || n, 'UTC', 'latest', 'skip', '{}', 3, 3600, 600, 10
+      from generate_series(1, 3000) n returning id)
+    insert into replicas (project_id, host_id, role)
+    select made.id, h.id, 'ftp' from made join hosts h on h.name = 'ftp1'`);
+  const { get, page, cookie } = await open("/");
+  const versions = [...page.matchAll(/data-v="([^"]+)"/g)].map(([, version]) => version!);
+  expect(versions).toHaveLength(3002);
+  const script = readFileSync(
+    new URL("../../../control-plane/dashboard/assets/versions.js", import.meta.url),
+    "utf8",
+  );
+  const inBrowser = runInNewContext(`${script}; versionsForUrl`) as typeof versionsForUrl;
+  for (const count of [0, 1, 255, 256, 257, 3002])
+    expect(inBrowser(versions.slice(0, count))).toBe(versionsForUrl(versions.slice(0, count)));
+  const v = encodeURIComponent(versionsForUrl(versions));
+  expect(v.length).toBeLessThan(2000);
+  const url = `/live?n=${versions.length}&v=${v}`;
+  expect(await readUntil(await get(url), (text) => text !== "")).toBe(":\n\n");
+  await ctx.db.execute(sql`update projects set paused_at = now()
+    where name = (select name from projects order by name offset 1500 limit 1)`);
+  // Another control plane: this one has read the fleet a moment ago.
+  const other = browse(createApp({ ...ctx }));
+  other.cookie.value = cookie.value;
+  const said = encodeURIComponent(versionsForUrl(versions));
+  const text = await readUntil(await other.get(`/live?n=3002&v=${said}`), (read) =>
+    read.includes("\n\n"),
+  );
+  const sent = JSON.parse(/^data: (.*)$/m.exec(text)![1]!) as [string, string][];
+  expect(sent.length).toBeLessThan(30);
+  expect(sent.filter(([, html]) => html.includes("P paused"))).toHaveLength(1);
+  expect(
+    await readUntil(await get(`/live?n=3001&v=${said}`), (read) => read.includes("\n\n")),
+  ).toContain("event: reload");
 });
 
 test("a page that shows what is there already is sent nothing", async () => {

@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
+import { createApp } from "../../../control-plane/http/app.ts";
+import { openShare } from "../../../control-plane/shared.ts";
 import { createProject, trigger, useFleet, work } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();
@@ -217,4 +219,37 @@ test("caches keep an answer for half a minute, and hear that it is the same", as
   await pullWell();
   expect((await get("/v1/public/status", { "if-none-match": etag })).status).toBe(200);
   expect((await get("/v1/projects")).headers.get("cache-control")).toBe("no-store");
+});
+
+test("however many ask, the database is asked once in a while; what is missing is not kept", async () => {
+  const { ctx, operate } = fleet.current;
+  const asked = { queries: 0 };
+  const db = new Proxy(ctx.db, {
+    get: (target, name) => {
+      if (name === "execute" || name === "select") asked.queries += 1;
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const app = createApp({ ...ctx, db, share: openShare({ milliseconds: 60_000 }) });
+  const health = "/v1/public/hosts/ftp1/projects/debian/health";
+  expect((await app.request("/mirrorz.json")).status).toBe(404);
+  await operate("PATCH", "/v1/settings", { site });
+  await createProject(fleet.current, fields);
+  await pullWell();
+  expect((await app.request("/mirrorz.json")).status).toBe(200);
+  asked.queries = 0;
+  const paths = ["/v1/public/status", "/tunasync.json", "/jobs", "/feed.atom", "/mirrorz.json"];
+  for (let round = 0; round < 5; round++) {
+    const asking = [...paths, health].map((path) => app.request(path));
+    for (const answer of await Promise.all(asking)) expect(answer.status).toBe(200);
+  }
+  expect(asked.queries).toBeLessThan(10);
+  expect((await app.request(health)).headers.get("cache-control")).toBe("public, max-age=5");
+  expect((await app.request(health.replace("ftp1", "ftp2"))).headers.get("cache-control")).toBe(
+    "no-store",
+  );
+  await pullBadly();
+  const jobs = (await (await app.request("/jobs")).json()) as { status: string }[];
+  expect(jobs[0]!.status).toBe("success");
 });
