@@ -12,11 +12,11 @@ function digestOf(versions) {
   return (hash >>> 0).toString(36).padStart(versionLength, "0").slice(-versionLength);
 }
 
-function versionsForUrl(versions) {
+globalThis.versionsForUrl = (versions) => {
   const together = Math.ceil(versions.length / mostInUrl);
   if (together <= 1) return versions.join("");
   const digests = [];
   for (let at = 0; at < versions.length; at += together)
     digests.push(digestOf(versions.slice(at, at + together)));
   return digests.join("");
-}
+};

@@ -241,7 +241,7 @@ test("however many ask, the database is asked once in a while; what is missing i
   asked.queries = 0;
   const paths = ["/v1/public/status", "/tunasync.json", "/jobs", "/feed.atom", "/mirrorz.json"];
   for (let round = 0; round < 5; round++) {
-    const asking = [...paths, health].map((path) => app.request(path));
+    const asking = [...paths, health].map(async (path) => app.request(path));
     for (const answer of await Promise.all(asking)) expect(answer.status).toBe(200);
   }
   expect(asked.queries).toBeLessThan(10);
