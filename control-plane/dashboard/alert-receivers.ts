@@ -8,7 +8,7 @@ import { plural, when } from "./words.ts";
 
 const back = "/alerts";
 /** Hours for which a receiver can be told to be silent. */
-export const silences: Record<string, number> = {
+const silences: Record<string, number> = {
   "1 hour": 1,
   "4 hours": 4,
   "1 day": 24,
@@ -25,7 +25,9 @@ function stateOf(receiver: Receiver): Html {
     waitingMessages > 0
       ? html`<span class="chip bad">! ${plural(waitingMessages, "message")} waiting</span>
           <small class="said">${lastError ?? "being sent"}</small>`
-      : html`<small>told ${when(lastDeliveredAt)}</small>`
+      : html`<small
+          >${lastDeliveredAt === null ? "told nothing yet" : html`told ${when(lastDeliveredAt)}`}</small
+        >`
   }`;
 }
 

@@ -13,7 +13,7 @@ import type { Site } from "./site.ts";
 import { when } from "./words.ts";
 
 /** Alerts that are listed, of those that go on and of those that are over. */
-const most = { open: 200, over: 30 };
+const most = { open: 100, over: 30 };
 
 function about({ project, host, root }: Alert): Html {
   if (project !== null && host !== null)

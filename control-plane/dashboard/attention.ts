@@ -120,6 +120,6 @@ export function totals(matrix: Matrix, status: Status): Part {
         contact${hosts.drained > 0 && html`, ${count(hosts.drained)} drained`}</span
       >
       <span>${count(status.runningTasks)} syncing, ${count(status.queuedTasks)} waiting</span>
-      <span>24 h: ${of("succeeded")} runs succeeded, ${of("failed")} failed</span>`,
+      <span>24 h: ${plural(runs.succeeded ?? 0, "run")} succeeded, ${of("failed")} failed</span>`,
   });
 }

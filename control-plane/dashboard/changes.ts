@@ -19,6 +19,7 @@ const notSettings = new Set([
   "createdAt",
   "replicas",
   "files",
+  "bytes",
 ]);
 
 /** What somebody has set of a thing. */

@@ -17,6 +17,7 @@ export function dryRunFindings({ result }: Pick<Task, "result">): Html | "" {
     const more = entries - examples.length;
     return html`<section class="card">
       <h2>${title}: ${count(entries)}</h2>
+      ${entries === 0 && html`<p class="faint">Nothing.</p>`}
       ${
         examples.length > 0 &&
         html`<ul class="paths">
@@ -31,5 +32,5 @@ export function dryRunFindings({ result }: Pick<Task, "result">): Html | "" {
       ${size(would.totalBytes)} in ${plural(would.files, "entry", "entries")} at the source.
     </p>
     ${would.held !== null && html`<p class="note held">It would hold the deletions for an operator: ${would.held}.</p>`}
-    <div class="columns">${groups}</div>`;
+    <div class="thirds">${groups}</div>`;
 }

@@ -9,7 +9,7 @@ import { type Filter, filtered, filterForm, filterOf } from "./fleet-filter.ts";
 import { html } from "./html.ts";
 import { answerPage } from "./layout.ts";
 import { type Part, streamParts } from "./live.ts";
-import { legend, matrixRow, matrixTable } from "./matrix.ts";
+import { legend, matrixHead, matrixRow, matrixTable } from "./matrix.ts";
 import { may, type SignedIn } from "./session.ts";
 import type { Site } from "./site.ts";
 import { plural } from "./words.ts";
@@ -41,13 +41,15 @@ async function read(site: Site): Promise<Snapshot> {
 function partsOf({ matrix, status, alerts }: Snapshot, filter: Filter) {
   const shown = filtered(matrix, filter);
   const head = [attention(matrix, { ...status, alerts }), totals(matrix, status)];
-  return { shown, head, rows: shown.projects.map((project) => matrixRow(project, shown)) };
+  // Without a project there is no table.
+  const columns = matrix.projects.length > 0 ? [matrixHead(shown)] : [];
+  return { head, columns, rows: shown.projects.map((project) => matrixRow(project, shown)) };
 }
 
 async function answerFleet(site: Site, c: Context<SignedIn>) {
   const filter = filterOf(c.req.query());
   const snapshot = await read(site);
-  const { shown, head, rows } = partsOf(snapshot, filter);
+  const { head, columns, rows } = partsOf(snapshot, filter);
   const { length } = snapshot.matrix.projects;
   return answerPage(site, c, {
     title: "Fleet",
@@ -59,7 +61,7 @@ async function answerFleet(site: Site, c: Context<SignedIn>) {
       </div>
       ${head.map((each: Part) => each.html)} ${filterForm(filter)}
       ${rows.length < length && html`<p class="faint">${rows.length} of ${plural(length, "project")}. <a href="/">All</a></p>`}
-      ${length === 0 ? html`<p class="note">There is no project yet.</p>` : html`${matrixTable(shown, rows)}${legend}`}`,
+      ${length === 0 ? html`<p class="note">There is no project yet.</p>` : html`${columns.map((each) => matrixTable(each, rows))}${legend}`}`,
   });
 }
 
@@ -72,8 +74,8 @@ export function addFleetPage(app: Hono<SignedIn>, site: Site): void {
     return streamParts(site.ctx, c, {
       everySeconds,
       read: async () => {
-        const { head, rows } = partsOf(await latest(), filter);
-        return { parts: [...head, ...rows] satisfies Part[] };
+        const { head, columns, rows } = partsOf(await latest(), filter);
+        return { parts: [...head, ...columns, ...rows] satisfies Part[] };
       },
     });
   });

@@ -74,27 +74,33 @@ export function matrixRow({ name, paused, cells }: MatrixProject, { hosts }: Mat
   });
 }
 
+/** The hosts' names, with a mark for those that are away or drained. */
+export const matrixHead = ({ hosts }: Matrix): Part =>
+  part({
+    id: "matrix-head",
+    tag: "tr",
+    content: html`<th scope="col">Project</th>
+      ${hosts.map(
+        ({ name, inContact, drained }) =>
+          html`<th scope="col">
+            <a
+              href="/hosts/${name}"
+              ${!inContact ? html` class="away" title="out of contact"` : drained ? html` title="drained"` : ""}
+              >${!inContact ? "⚠ " : drained ? "P " : ""}${name}</a
+            >
+          </th>`,
+      )}`,
+  });
+
 /** The matrix: projects × hosts. */
-export function matrixTable({ hosts }: Matrix, rows: Part[]): Html {
+export function matrixTable(head: Part, rows: Part[]): Html {
   return html`<div class="matrix">
     <table id="matrix">
       <caption class="hidden">
         Projects and the hosts that carry them
       </caption>
       <thead>
-        <tr>
-          <th scope="col">Project</th>
-          ${hosts.map(
-            ({ name, inContact, drained }) =>
-              html`<th scope="col">
-                <a
-                  href="/hosts/${name}"
-                  ${!inContact ? html` class="away" title="out of contact"` : drained ? html` title="drained"` : ""}
-                  >${!inContact ? "⚠ " : drained ? "P " : ""}${name}</a
-                >
-              </th>`,
-          )}
-        </tr>
+        ${head.html}
       </thead>
       <tbody>
         ${raw(rows.map((row) => String(row.html)).join("\n"))}

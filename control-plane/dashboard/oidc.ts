@@ -20,6 +20,7 @@ export function addOidcSignIn(app: Hono<any>, { ctx }: Site): void {
     const flow = await takeFlow(ctx, c);
     if (!flow)
       throw new AppError("not-authenticated", "this sign-in was not begun here, or too long ago");
+    c.set("next", flow.next);
     const actor = await finish({ query: new URL(c.req.url).search, flow });
     await signIn(ctx, c, { token: await sealIdentity(ctx.secrets, actor) });
     return c.redirect(localPath(flow.next), 303);

@@ -63,7 +63,10 @@ function answerError({ ctx, asset }: Site, c: Context, error: unknown) {
       known.message,
     );
   if (c.req.path.startsWith("/sign-in") && (status < 500 || status === 503))
-    return answerSignIn({ asset, ctx }, c, { next: "/", error: known });
+    return answerSignIn({ asset, ctx }, c, {
+      next: (c.get("next") as string | undefined) ?? "/",
+      error: known,
+    });
   return answerPage({ asset }, c, {
     title: known.code.replaceAll("-", " "),
     status: status as 404,

@@ -3,7 +3,9 @@ import { html, type Html } from "./html.ts";
 import { duration } from "./words.ts";
 
 const width = 400;
-const barHeight = 6;
+/** Pixels of a bar with the gap below it; many bars together are no higher than a dozen. */
+const rowHeight = 8;
+const highest = 96;
 
 const at = (iso: string | null) => (iso === null ? Date.now() : Date.parse(iso));
 
@@ -22,24 +24,24 @@ export function runBars({
     ...tasks.flatMap(({ startedAt }) => (startedAt === null ? [] : [at(startedAt)])),
   );
   const scale = width / Math.max(1, seconds);
-  const bars = tasks
-    .filter(({ startedAt }) => startedAt !== null)
-    .map((task, row) => {
-      const from = (at(task.startedAt) - start) / 1000;
-      const long = Math.max(0, (at(task.finishedAt) - at(task.startedAt)) / 1000);
-      const x = Math.min(width - 2, from * scale).toFixed(1);
-      const wide = Math.min(width - Number(x), Math.max(2, long * scale)).toFixed(1);
-      return html`<rect
-        class="${task.state} ${task.role}"
-        x="${x}"
-        y="${row * (barHeight + 2)}"
-        width="${wide}"
-        height="${barHeight}"
-        rx="1"
-        ><title>${task.host}: ${duration(long)}, ${task.state}</title></rect
-      >`;
-    });
-  const height = Math.max(1, bars.length) * (barHeight + 2);
+  const begun = tasks.filter(({ startedAt }) => startedAt !== null);
+  const high = Math.min(rowHeight, highest / begun.length);
+  const bars = begun.map((task, row) => {
+    const from = (at(task.startedAt) - start) / 1000;
+    const long = Math.max(0, (at(task.finishedAt) - at(task.startedAt)) / 1000);
+    const x = Math.min(width - 2, from * scale).toFixed(1);
+    const wide = Math.min(width - Number(x), Math.max(2, long * scale)).toFixed(1);
+    return html`<rect
+      class="${task.state} ${task.role}"
+      x="${x}"
+      y="${(row * high).toFixed(1)}"
+      width="${wide}"
+      height="${(high * 0.75).toFixed(1)}"
+      rx="1"
+      ><title>${task.host}: ${duration(long)}, ${task.state}</title></rect
+    >`;
+  });
+  const height = Math.max(rowHeight, Math.ceil(bars.length * high));
   return html`<svg
     class="bars"
     viewBox="0 0 ${width} ${height}"

@@ -51,7 +51,7 @@ function taskRow(task: Task): Html {
     </td>
     <td class="num">${task.attempt} of ${task.maxAttempts}</td>
     <td class="num">${spent}</td>
-    <td>${whatItDid(task)}</td>
+    <td class="said">${whatItDid(task)}</td>
   </tr>`;
 }
 
@@ -131,7 +131,7 @@ function runsTable(items: Awaited<ReturnType<typeof readRuns>>["items"]): Html {
                 <td class="num">
                   ${run.startedAt !== null && duration(secondsBetween(run.startedAt, run.finishedAt))}
                 </td>
-                <td>${run.reason}</td>
+                <td class="said">${run.reason}</td>
               </tr>`,
           )}
         </tbody>

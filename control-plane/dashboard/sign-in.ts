@@ -54,9 +54,12 @@ export function answerSignIn(
 export function addSignIn(app: Hono<any>, site: Site): void {
   app.get("/sign-in", (c) => answerSignIn(site, c, { next: localPath(c.req.query("next")) }));
   app.post("/sign-in", async (c) => {
-    const { token, next } = await c.req.parseBody();
+    const { token, next: asked } = await c.req.parseBody();
+    const next = localPath(typeof asked === "string" ? asked : undefined);
+    // Whoever mistypes gets there all the same.
+    c.set("next", next);
     await signIn(site.ctx, c, { token: typeof token === "string" ? token.trim() : "" });
-    return c.redirect(localPath(typeof next === "string" ? next : undefined), 303);
+    return c.redirect(next, 303);
   });
   addOidcSignIn(app, site);
   app.post("/sign-out", (c) => {

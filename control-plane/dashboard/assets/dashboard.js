@@ -208,6 +208,7 @@ document.addEventListener("click", ({ target }) => {
   });
 });
 
+document.addEventListener("htmx:after:swap", () => tellTimes());
 tellTimes();
 setInterval(tellTimes, 10_000);
 follow();

@@ -13,6 +13,8 @@ test("who is not signed in is sent to the sign-in page, and from there to where 
   const away = await get("/runs?state=failed");
   expect(away.status).toBe(303);
   expect(away.headers.get("location")).toBe("/sign-in?next=%2Fruns%3Fstate%3Dfailed");
+  const mistyped = await post("/sign-in", { token: "mfo_no", next: "/runs?state=failed" });
+  expect(await mistyped.text()).toContain('name="next" value="/runs?state=failed"');
   const back = await post("/sign-in", { token: fleet.current.admin, next: "/runs?state=failed" });
   expect(back.headers.get("location")).toBe("/runs?state=failed");
   expect((await get("/runs?state=failed")).status).toBe(200);
