@@ -10,7 +10,8 @@ import { allowsSource } from "./policy.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
 import type { Own } from "./rsync/argv.ts";
 import { classifyExit } from "./rsync/exit-codes.ts";
-import { readable } from "./rsync/itemize.ts";
+import { parseChange, readable } from "./rsync/itemize.ts";
+import { isIncoming } from "./rsync/staging.ts";
 import { addStats, syncTree } from "./rsync/sync.ts";
 import { openSealed } from "./sealed.ts";
 import {
@@ -116,13 +117,20 @@ async function pullUpstream(
 async function reconcile(
   ctx: AgentCtx,
   pull: Pull,
-  { byLists }: { byLists: Pick<Report, "changes" | "stats" | "message"> },
+  {
+    byLists,
+    onChange,
+  }: {
+    byLists: Pick<Report, "changes" | "stats" | "message">;
+    onChange: (line: string) => void;
+  },
 ): Promise<Report> {
   const examples: string[] = [];
-  const onChange = (line: string) => {
+  const note = (line: string) => {
+    onChange(line);
     if (examples.length < keptExamples) examples.push(readable(line).slice(0, 500));
   };
-  const scanned = await scan(ctx, pull, { onChange });
+  const scanned = await scan(ctx, pull, { onChange: note });
   return {
     ...scanned,
     changes: byLists.changes + scanned.changes,
@@ -160,13 +168,24 @@ async function pullMaster(ctx: AgentCtx, pull: Pull, { carry }: { carry: Carry }
           keep,
         })
       : null;
+  const incoming: string[] = [];
+  const onChange = (line: string) => {
+    const change = parseChange(line);
+    if (incoming.length === 0 && change && change.kind !== "deleted" && isIncoming(change.path))
+      incoming.push(change.path);
+  };
   let result: Report;
   if (byLists && !carry.reconcile) {
     const seconds = Math.round(performance.now() - started) / 1000;
     result = { ...nothingDone, ...byLists, outcome: "ok", exitCode: 0, seconds };
-  } else if (byLists) result = await reconcile(ctx, pull, { byLists });
-  else result = await scan(ctx, pull, {});
-  if (result.outcome === "ok") await rememberCarried({ ...key, generation: carry.generation });
+  } else if (byLists) result = await reconcile(ctx, pull, { byLists, onChange });
+  else result = await scan(ctx, pull, { onChange });
+  // No list will take it away again: the next sync must compare the whole tree.
+  if (incoming.length > 0)
+    input.onLine(
+      `${incoming[0]!} may be half a file of a pull at work on the master: the next sync scans`,
+    );
+  else if (result.outcome === "ok") await rememberCarried({ ...key, generation: carry.generation });
   return result;
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Carry } from "../../protocol/order.ts";
 import type { Result } from "../../protocol/report.ts";
 import type { QuarantineEntry } from "../quarantine.ts";
-import { pathsArgv, type Pull } from "../rsync/argv.ts";
+import { pathsArgv, type Pull, topArgv } from "../rsync/argv.ts";
 import { connectionOf } from "../rsync/connection.ts";
 import { indexPatterns } from "../rsync/indexes.ts";
 import { deletionLine, escapePath, readable } from "../rsync/itemize.ts";
@@ -46,18 +46,15 @@ async function checkDirectories({ known }: PathFiles, { destination }: Input): P
   }
 }
 
-/** Asks the master for the paths of a file. Its own deletions are all that `--force` would do: it is not given. */
-async function pullPaths(
+async function pullListed(
   ctx: RsyncCtx,
-  { pull, destination, password, signal, onLine }: Input,
-  { path, paths }: PathFiles["payload"],
-  { atOnce }: { atOnce: boolean },
+  { pull, password, signal, onLine }: Input,
+  { argv }: { argv: string[] },
 ): Promise<Done> {
-  if (paths === 0) return { changes: 0, stats: null };
   const exit = await runRsync(ctx, {
     ...pull.limits,
     connection: connectionOf(pull),
-    argv: pathsArgv({ pull, destination, pathsFile: path, atOnce }),
+    argv,
     password,
     signal,
     onLine,
@@ -66,6 +63,17 @@ async function pullPaths(
   if (exit.ended !== "exited" || exit.exitCode !== 0)
     throw new ListsUnusable(`the change lists do not fit (rsync ${exit.exitCode ?? exit.ended})`);
   return exit;
+}
+
+/** Asks the master for the paths of a file. Its own deletions are all that `--force` would do: it is not given. */
+async function pullPaths(
+  ctx: RsyncCtx,
+  input: Input,
+  { path, paths }: PathFiles["payload"],
+  { atOnce }: { atOnce: boolean },
+): Promise<Done> {
+  if (paths === 0) return { changes: 0, stats: null };
+  return pullListed(ctx, input, { argv: pathsArgv({ ...input, pathsFile: path, atOnce }) });
 }
 
 /** Takes away what a file of paths names. */
@@ -105,10 +113,12 @@ async function bring(
   const atOnce = indexPatterns(input.pull.options).length > 0;
   and(await pullPaths(ctx, input, files.payload, { atOnce }));
   and(await pullPaths(ctx, input, files.indexes, { atOnce: false }));
-  if (!deletes) return done;
-  and(await remove(input, files.deleted, { directory, mayBeReplaced: false }));
-  // The deletions have changed the times of what they were in.
-  and(await pullPaths(ctx, input, files.above, { atOnce: true }));
+  if (deletes) {
+    and(await remove(input, files.deleted, { directory, mayBeReplaced: false }));
+    // The deletions have changed the times of what they were in.
+    and(await pullPaths(ctx, input, files.above, { atOnce: true }));
+  }
+  if (files.top) and(await pullListed(ctx, input, { argv: topArgv(input) }));
   return done;
 }
 

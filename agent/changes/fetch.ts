@@ -80,7 +80,10 @@ function readLine(line: string): Change | null {
 const portion = 65_536;
 
 /** The records of all lists, in their order, many at a time; NUL after each. */
-async function* readRecords({ lists, directory }: { lists: Lists; directory: string }) {
+async function* readRecords(
+  { lists, directory }: { lists: Lists; directory: string },
+  onChange: (change: Change) => void,
+) {
   let sequence = 0;
   let text = "";
   for (const { generation } of lists) {
@@ -91,6 +94,7 @@ async function* readRecords({ lists, directory }: { lists: Lists; directory: str
         throw new ListsUnusable(
           `change list ${generation} has a line that is none: ${line.slice(0, 200)}`,
         );
+      onChange(change);
       for (const each of recordsOf(change, { sequence })) text += `${each}\0`;
       sequence += 1;
       if (text.length < portion) continue;
@@ -156,8 +160,16 @@ const names = ["payload", "indexes", "deleted", "above", "replaced", "known"] as
 /** What the source is asked for; the others are looked for in the destination. */
 const asked = new Set<(typeof names)[number]>(["payload", "indexes", "above"]);
 
-/** Files of NUL-terminated paths, with the number of paths in each. */
-export type PathFiles = Record<(typeof names)[number], { path: string; paths: number }>;
+/** Files of NUL-terminated paths, with the number of paths in each. `top`: the tree's top directory changes, too. */
+export type PathFiles = Record<(typeof names)[number], { path: string; paths: number }> & {
+  top: boolean;
+};
+
+/** Does a change alter the times of the tree's top directory, or say that they are others? */
+const altersTop = (change: Change): boolean =>
+  change.path === "." ||
+  (!change.path.includes("/") &&
+    (change.kind === "deleted" || !change.directory || change.created));
 
 /** Opens a file to which paths are added, bytes as latin1. */
 async function openPathFile(path: string) {
@@ -200,14 +212,20 @@ export async function writePathFiles({
   const prefix = prefixOf(source);
   try {
     for (const name of names) files[name] = await openPathFile(join(directory, name));
-    const records = sorted(readRecords({ lists, directory }), { directory });
+    let top = false;
+    const read = readRecords({ lists, directory }, (change) => {
+      top ||= altersTop(change);
+    });
+    const records = sorted(read, { directory });
     const wanted = foldSorted(records, { isIndex: indexMatcher(options) });
     for await (const { list, path, known } of wanted) {
+      // Not by a list, which would bring all that lies in it: by itself, in the end.
+      if (path === ".") continue;
       const bytes = unescapePath(path);
       await files[list].add(asked.has(list) ? `${prefix}${bytes}` : bytes);
       if (known) await files.known.add(bytes);
     }
-    const done = {} as PathFiles;
+    const done = { top } as PathFiles;
     for (const name of names) done[name] = await files[name].end();
     return done;
   } finally {

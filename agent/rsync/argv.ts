@@ -47,7 +47,7 @@ const transferOptions = (
 ];
 
 /**
- * Arguments of an rsync of the paths that a file names (see listed.ts), NUL after each, and of nothing below them; one
+ * Arguments of an rsync of the paths that a file names (see listed.ts), NUL after each, and of nothing below them: "." must not be among them; one
  * that the source does not have is passed over. Pure. The sender is trusted as it is in a scan: it chooses what lies in the tree, never beside it. Without
  * that, rsync 3.5 checks each name against all of the others.
  */
@@ -70,6 +70,19 @@ export const pathsArgv = ({
   "--ignore-missing-args",
   "--",
   moduleOf(pull.source),
+  `${destination}/`,
+];
+
+/**
+ * Arguments of an rsync of a tree's top directory alone, its mode and times, and of nothing in it; pure.
+ * Among listed paths it would bring all that lies directly in it.
+ */
+export const topArgv = ({ pull, destination }: { pull: Pull; destination: string }): string[] => [
+  ...transferOptions(pull, { atOnce: true }),
+  "--dirs",
+  "--filter=- /*",
+  "--",
+  operandOf(pull.source),
   `${destination}/`,
 ];
 

@@ -4,6 +4,9 @@ import { dirname, join } from "node:path";
 /** Where rsync keeps files until all have arrived (`--delay-updates`). */
 export const stagingName = ".~tmp~";
 
+/** Is it a name that rsync gives to a file that is coming in? Others may have it, too. */
+export const isIncoming = (path: string): boolean => /(^|\/)\.[^/]+\.[A-Za-z0-9]{6}$/.test(path);
+
 const markOf = ({ stateDir, project }: { stateDir: string; project: string }) =>
   join(stateDir, "unfinished", project);
 

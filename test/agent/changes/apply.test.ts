@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { makeAgentsFleet } from "../../helpers/agents-fleet.ts";
@@ -81,4 +81,35 @@ test("a file that only the host has does not go with the directory that the list
   // The lists leave it to the scan and its guard, which takes the host's file for drift.
   expect(await follow(0, whole, { limits })).toBe("failed");
   expect(await readdir(join(host, "pool"))).toContain("only-here");
+});
+
+test("of the tree's top, too, only what the lists name comes: no half file of a pull that is at work there", async () => {
+  const { root, host, masterRoot, pull, follow, differences } = await begin();
+  await writeFile(join(root, "new"), "new");
+  await utimes(root, 1_000_000_000, 1_000_000_000);
+  await pull(whole);
+  await writeFile(join(masterRoot, ".next.a1B2c3"), "half");
+  await utimes(masterRoot, 1_000_000_000, 1_000_000_000);
+  expect(await follow(0, whole)).toBe("lists");
+  expect(await readdir(host)).toEqual(["new", "pool"]);
+  // The directory itself is as the master's.
+  await rm(join(masterRoot, ".next.a1B2c3"));
+  await utimes(masterRoot, 1_000_000_000, 1_000_000_000);
+  expect(await differences(0)).toEqual([]);
+});
+
+test("a scan that meets a half file of a pull at work on the master is followed by another, which takes it away", async () => {
+  const { root, hostRoots, masterRoot, pull, follow, differences } = await begin();
+  const half = join(masterRoot, "pool/.file-1.a1B2c3");
+  await writeFile(half, "half");
+  expect(await follow(1, whole)).toBe("scan");
+  expect(await readdir(join(hostRoots[1]!, "pool"))).toContain(".file-1.a1B2c3");
+  await rm(half);
+  await writeFile(join(root, "pool/file-1"), "whole");
+  await pull(whole);
+  expect(await follow(1, whole)).toBe("scan");
+  expect(await differences(1)).toEqual([]);
+  await writeFile(join(root, "pool/file-2"), "changed");
+  await pull(whole);
+  expect(await follow(1, whole)).toBe("lists");
 });

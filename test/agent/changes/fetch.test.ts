@@ -37,6 +37,19 @@ test("what a list names comes apart by what has to be done, each path once", asy
       "epel\t.d..t...... .//",
     ].map((line) => (line.endsWith("./") ? `${line}/` : line)),
   );
-  expect(files).toMatchObject({ payload: { paths: 4 }, deleted: { paths: 1 } });
+  expect(files).toMatchObject({ payload: { paths: 3 }, deleted: { paths: 1 }, top: true });
   expect(await readFile(files.deleted.path, "latin1")).toBe("epel/old\0");
+});
+
+test.each([
+  [["\t>f+++++++++ new//"], true],
+  [["\t*deleting   old//"], true],
+  [["\tcd+++++++++ new//"], true],
+  [["\t.d..t...... .//"], true],
+  [["\t.d..t...... pool//", "\t>f+++++++++ pool/new//", "\t*deleting   pool/old//"], false],
+])("the list %j alters the tree's top directory: %j", async (lines, top) => {
+  const files = await read(lines);
+  expect(files.top).toBe(top);
+  const asked = await readFile(files.payload.path, "latin1");
+  expect(asked.split("\0")).not.toContain(".");
 });
