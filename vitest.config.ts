@@ -9,6 +9,7 @@ const long = [
   "e2e/large-directory",
   "e2e/alerts",
   "e2e/demo-interrupted",
+  "e2e/chaos-interrupted",
   "e2e/full-disk",
   "e2e/serverless",
   "e2e/reseed",

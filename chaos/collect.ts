@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
 import type { Result } from "../protocol/report.ts";
-import type { Fleet, Host } from "./fleet.ts";
+import type { Fleet } from "./fleet.ts";
 import { type History, now } from "./history.ts";
+import type { Host } from "./host.ts";
 import type { Exchange } from "./http-proxy.ts";
 import { readJournal } from "./journal.ts";
 

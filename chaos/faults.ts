@@ -2,78 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Fleet } from "./fleet.ts";
-import type { Random } from "./random.ts";
-
-const kinds = [
-  "kill-control-plane",
-  "freeze-control-plane",
-  "kill-agent",
-  "kill-agent",
-  "freeze-agent",
-  "kill-rsync",
-  "hang-rsync",
-  "kill-daemon",
-  "kill-upstream",
-  "kill-backend",
-  "kill-postgres",
-  "lose-leases",
-  "lose-leases",
-  "kill-rsync",
-  "host-hole",
-  "host-deaf",
-  "host-reset",
-  "host-slow",
-  "operators-deaf",
-  "database-hole",
-  "database-cut",
-  "database-slow",
-  "upstream-hole",
-  "upstream-cut",
-  "clock-of-agent",
-  "clock-of-control-plane",
-] as const;
-
-export type Fault = {
-  /** Milliseconds after the load began. */
-  at: number;
-  kind: (typeof kinds)[number];
-  /** Of those there are; taken modulo their number. */
-  target: number;
-  seconds: number;
-  /** Of a clock. */
-  jumpSeconds: number;
-};
-
-/** Milliseconds between two faults, on average. */
-const meanGap = 1500;
-
-/** The faults of a run, from its seed alone. */
-export function planFaults(random: Random, { seconds }: { seconds: number }): Fault[] {
-  const faults: Fault[] = [];
-  // Each kind comes before any comes twice: a short run has seen most of them.
-  let bag: Fault["kind"][] = [];
-  for (
-    let at = random.between(0, meanGap);
-    at < seconds * 1000;
-    at += random.between(0, 2 * meanGap)
-  ) {
-    if (bag.length === 0) bag = [...kinds];
-    const kind = random.pick(bag);
-    bag.splice(bag.indexOf(kind), 1);
-    const long = random.next() < 0.2;
-    faults.push({
-      at: Math.round(at),
-      kind,
-      target: Math.floor(random.between(0, 1000)),
-      seconds: Math.round(random.between(0.2, long ? 18 : 4) * 10) / 10,
-      jumpSeconds: Math.round(random.between(5, 7200) * (random.next() < 0.5 ? -1 : 1)),
-    });
-  }
-  return faults;
-}
-
-export const describeFault = ({ at, kind, target, seconds, jumpSeconds }: Fault): string =>
-  `${(at / 1000).toFixed(1).padStart(6)} s  ${kind} ${target} for ${seconds} s${kind.startsWith("clock") ? ` by ${jumpSeconds} s` : ""}`;
+import type { Fault } from "./plan.ts";
 
 /** Processes that have this variable in their environment, but not this program. */
 function rsyncsOf(stateDir: string): number[] {
@@ -101,10 +30,13 @@ async function untilBusy({ stateDir }: { stateDir: string }): Promise<void> {
   for (let tries = 0; tries < 50 && rsyncsOf(stateDir).length === 0; tries++) await sleep(100);
 }
 
-/** The first of the hosts, from `target` on, that an rsync works on; waits a while for one. */
-async function busyHost({ hosts }: Fleet, { target }: Fault): Promise<Fleet["hosts"][number]> {
+/** The first of the hosts, from `target` on, that an rsync works on; waits `patience` seconds for one. */
+async function busyHost(
+  { hosts }: Fleet,
+  { target, patience }: { target: number; patience: number },
+): Promise<Fleet["hosts"][number]> {
   const order = hosts.map((_, index) => hosts[(target + index) % hosts.length]!);
-  for (let tries = 0; tries < 50; tries++, await sleep(100)) {
+  for (let tries = 0; tries < patience * 10; tries++, await sleep(100)) {
     const busy = order.find(({ stateDir }) => rsyncsOf(stateDir).length > 0);
     if (busy) return busy;
   }
@@ -114,6 +46,9 @@ async function busyHost({ hosts }: Fleet, { target }: Fault): Promise<Fleet["hos
 /** Seconds for which an rsync hangs, as on a dead disk: its agent has time to start and to be told to try again. */
 const hangSeconds = 12;
 
+/** Seconds for which a disk is full at the least: the next sync meets it, too. */
+const fullSeconds = 4;
+
 function kill(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
   try {
     process.kill(pid, signal);
@@ -121,6 +56,14 @@ function kill(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
+
+/** The file is empty where the disk was full. */
+function killDaemon({ stateDir }: { stateDir: string }): void {
+  const pid = Number(readFileSync(`${stateDir}/rsyncd.pid`, "utf8"));
+  if (pid > 1) kill(pid);
+}
+
+const manners = { "cut-link": "cut", "black-hole": "hole", "slow-link": "slow" } as const;
 
 /** Injects one fault, and takes it back when its time is over. */
 export async function inject(fleet: Fleet, fault: Fault): Promise<void> {
@@ -160,7 +103,7 @@ export async function inject(fleet: Fleet, fault: Fault): Promise<void> {
         .slice(0, 1)
         .forEach((pid) => kill(pid));
     case "hang-rsync": {
-      const { stateDir, service } = await busyHost(fleet, fault);
+      const { stateDir, service } = await busyHost(fleet, { target: fault.target, patience: 5 });
       const hanging = rsyncsOf(stateDir);
       for (const pid of hanging) kill(pid, "SIGSTOP");
       service.signal("SIGKILL");
@@ -169,7 +112,7 @@ export async function inject(fleet: Fleet, fault: Fault): Promise<void> {
       return;
     }
     case "kill-daemon":
-      return kill(Number(readFileSync(`${fleet.hosts[0]!.stateDir}/rsyncd.pid`, "utf8")));
+      return killDaemon(fleet.hosts[0]!);
     case "kill-upstream":
       return fleet.upstream.service.signal("SIGKILL");
     case "kill-backend":
@@ -225,5 +168,26 @@ export async function inject(fleet: Fleet, fault: Fault): Promise<void> {
       return clock(host);
     case "clock-of-control-plane":
       return clock(controlPlane);
+    case "fill-disk": {
+      // The state directory, the mirror root, or both.
+      const busy = await busyHost(fleet, { target: fault.target, patience: 20 });
+      const { state, mirror } = busy.disks!;
+      const choice = Math.floor(fault.target / fleet.hosts.length) % 3;
+      const filled = [[state], [state, mirror], [mirror]][choice]!;
+      await Promise.all(
+        filled.map((disk) => disk.occupy({ seconds: fullSeconds + fault.seconds })),
+      );
+      return;
+    }
+    case "cut-link":
+    case "black-hole":
+    case "slow-link": {
+      const apart = of(fleet.hosts.filter(({ cable }) => cable !== null));
+      await untilBusy(apart);
+      return meanwhile(
+        () => apart.cable!.set(manners[fault.kind as keyof typeof manners]),
+        () => apart.cable!.set("open"),
+      );
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "./random.ts";
@@ -54,7 +55,11 @@ export type HttpProxy = {
  */
 export async function startHttpProxy(
   ctx: { random: Random; now: () => number; record: (exchange: Exchange) => void },
-  { ports }: { ports: number[] },
+  {
+    ports,
+    address = "127.0.0.1",
+    tls,
+  }: { ports: number[]; address?: string; tls?: { key: string; cert: string } | undefined },
 ): Promise<HttpProxy> {
   let manner: Manner = "pass";
   let turn = 0;
@@ -123,19 +128,23 @@ export async function startHttpProxy(
     } else outgoing.writeHead(status, headers).end(answer);
   };
 
-  // Not to close a connection just when its client uses it again.
-  const server = createServer({ keepAliveTimeout: 600_000 }, (incoming, outgoing) => {
+  const answer = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     handle(incoming, outgoing).catch(() => {
       // As a proxy whose control plane broke off.
       if (outgoing.headersSent || outgoing.destroyed) outgoing.destroy();
       else outgoing.writeHead(502).end("bad gateway");
     });
-  });
-  server.listen(0, "127.0.0.1");
+  };
+  // Not to close a connection just when its client uses it again.
+  const options = { keepAliveTimeout: 600_000 };
+  const server = tls
+    ? createTlsServer({ ...options, ...tls }, answer)
+    : createServer(options, answer);
+  server.listen(0, address);
   await once(server, "listening");
   opened.resolve();
   return {
-    url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+    url: `${tls ? "https" : "http"}://${address}:${(server.address() as { port: number }).port}`,
     set: (next) => {
       if (next === "hole" && manner !== "hole") open = Promise.withResolvers();
       manner = next;

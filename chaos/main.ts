@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
-import { describeFault } from "./faults.ts";
-import { type Sabotage, sabotages } from "./fleet.ts";
+import { describeFault } from "./plan.ts";
+import { type Sabotage, sabotages } from "./programs.ts";
 import type { History } from "./history.ts";
 import { runChaos } from "./run.ts";
 import { timelineOf } from "./timeline.ts";
@@ -14,6 +14,9 @@ const usage = `npm run chaos -- [options]: a fleet of real programs under faults
   --sabotage WHAT  take a safeguard out, to see that the checker notices, as it does with
                    --seed 1 --minutes 1: ${sabotages.join(", ")}
   --keep           leave logs and history
+
+As root, hosts have disks that can be full, and some are in network namespaces, behind cables
+(needs iproute2 and openssl). What cannot be had is left out, and said.
 
 Exit status: 0 all is well, 1 something is not, 2 usage.
 `;
@@ -55,8 +58,9 @@ async function main(): Promise<number> {
   }
   const [minutes, seed, controlPlanes, ftpHosts] = numbers as [number, number, number, number];
   const end = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const)
-    process.once(name, () => end.abort(new Error(`ended by ${name}`)));
+  // Also the second one: what was mounted must be taken away.
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(name, () => end.abort(new Error(`ended by ${name}`)));
   print(`seed ${seed}`);
   const { history, violations, faults } = await runChaos(
     {

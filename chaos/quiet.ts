@@ -13,9 +13,12 @@ export async function heal(fleet: Fleet): Promise<void> {
     link.set("open");
     await writeFile(clock, "0");
   }
-  for (const { service, link, clock } of fleet.hosts) {
+  for (const { service, link, clock, disks, cable } of fleet.hosts) {
     service.signal("SIGCONT");
     link.set("pass");
+    await cable?.set("open");
+    await disks?.state.clear();
+    await disks?.mirror.clear();
     await writeFile(clock, "0");
   }
   fleet.operators.set("pass");

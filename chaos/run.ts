@@ -4,10 +4,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { check } from "./check.ts";
 import { collect, noteExchange } from "./collect.ts";
-import { describeFault, type Fault, inject, planFaults } from "./faults.ts";
-import { type Fleet, type Sabotage, startFleet } from "./fleet.ts";
+import { collectEnds } from "./ends.ts";
+import { inject } from "./faults.ts";
+import { type Fleet, startFleet } from "./fleet.ts";
 import { emptyHistory, type History, now, type Violation } from "./history.ts";
 import { makeTrees, projects, putUnderLoad } from "./load.ts";
+import { prepareMachine } from "./machine.ts";
+import { describeFault, type Fault, planFaults } from "./plan.ts";
+import type { Sabotage } from "./programs.ts";
 import { compareCurrent, finalSync, heal, schedule, settle, unschedule } from "./quiet.ts";
 import { createRandom } from "./random.ts";
 
@@ -90,43 +94,77 @@ async function disturb(
   await collect(fleet, { history });
 }
 
+const namesOf = ({ ftpHosts }: ChaosOptions) =>
+  Array.from({ length: ftpHosts }, (_, index) => `ftp${index + 1}`);
+
+/** Prepares the machine, and leaves out of the planned faults what it has not. */
+async function prepare(
+  ctx: Parameters<typeof prepareMachine>[0] & { print: (line: string) => void },
+  { options, directory }: { options: ChaosOptions; directory: string },
+) {
+  const ftpHosts = namesOf(options);
+  // The first, the third …: the others are where the master is.
+  const apart = ftpHosts.filter((_, index) => index % 2 === 0);
+  const hostNames = ["master", ...ftpHosts];
+  const machine = await prepareMachine(ctx, { directory, hosts: { all: hostNames, apart } });
+  for (const { kinds, why } of machine.leftOut) ctx.print(`left out: ${kinds.join(", ")} (${why})`);
+  for (const [host, { namespace, address }] of machine.network?.places ?? [])
+    ctx.print(`${host} is in network namespace ${namespace}, at ${address}`);
+  const leftOut = new Set(machine.leftOut.flatMap(({ kinds }) => kinds));
+  // Planned without a look at the machine: a seed's other faults are the same everywhere.
+  const planned = planFaults(options);
+  return { machine, hostNames, faults: planned.filter(({ kind }) => !leftOut.has(kind)) };
+}
+
 /** One run: a fleet, its faults, its history, and what is wrong with that. */
 export async function runChaos(
   options: ChaosOptions,
   { print, signal }: { print: (line: string) => void; signal: AbortSignal },
 ): Promise<{ history: History; violations: Violation[]; faults: Fault[] }> {
   const history = emptyHistory();
-  const faults = planFaults(createRandom(options.seed), options);
   const directory = await mkdtemp(join(tmpdir(), "mirrorfleet-chaos-"));
   // Others may pass: the database runs as another user where root starts it.
   await chmod(directory, 0o755);
-  const ends: (() => Promise<unknown>)[] = [];
+  const ends = collectEnds();
   const interrupted = new Promise<never>((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error));
   });
   interrupted.catch(() => undefined);
-  const work = async () => {
-    const fleet = await startFleet(
-      {
-        directory,
-        random: createRandom(options.seed + 3),
-        sabotage: options.sabotage,
-        note: (what) => history.faults.push({ at: now(), what }),
-        record: (host, exchange) => noteExchange(history, { host, exchange }),
-        onEnd: (end) => ends.push(end),
-      },
-      options,
-    );
-    await disturb(fleet, { options, faults, history, print });
-  };
+  let starting: Promise<unknown> = Promise.resolve();
   try {
+    const { machine, hostNames, faults } = await prepare(
+      { keep: options.keep, onEnd: ends.add, print },
+      { options, directory },
+    );
+    signal.throwIfAborted();
+    const work = async () => {
+      const started = startFleet(
+        {
+          directory,
+          machine,
+          signal,
+          random: createRandom(options.seed + 3),
+          sabotage: options.sabotage,
+          note: (what) => history.faults.push({ at: now(), what }),
+          record: (host, exchange) => noteExchange(history, { host, exchange }),
+          onEnd: ends.add,
+        },
+        { controlPlanes: options.controlPlanes, hostNames },
+      );
+      starting = started.catch(() => undefined);
+      const fleet = await started;
+      print(`the fleet is up; ${faults.length} faults begin`);
+      await disturb(fleet, { options, faults, history, print });
+    };
     await Promise.race([work(), interrupted]);
+    return { history, violations: check(history), faults };
   } finally {
-    while (ends.length > 0) await ends.pop()!();
+    // What is being started comes into being: only then can it be taken away.
+    await starting;
+    await ends.run();
     if (options.keep) {
       await writeFile(join(directory, "history.json"), JSON.stringify(history, null, 1));
       print(`logs and history are in ${directory}`);
     } else await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   }
-  return { history, violations: check(history), faults };
 }

@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { check } from "../../chaos/check.ts";
-import { planFaults } from "../../chaos/faults.ts";
+import { planFaults } from "../../chaos/plan.ts";
 import { emptyHistory, type History, type ReportSent } from "../../chaos/history.ts";
-import { createRandom } from "../../chaos/random.ts";
 import { timelineOf } from "../../chaos/timeline.ts";
 import { testResult } from "../helpers/control-plane.ts";
 
@@ -241,7 +240,7 @@ test("a result of an old attempt that had been told before is accepted again", (
 });
 
 test("a seed decides the faults, and another seed others", () => {
-  const plan = (seed: number) => planFaults(createRandom(seed), { seconds: 60 });
+  const plan = (seed: number) => planFaults({ seed, seconds: 60 });
   expect(plan(1)).toEqual(plan(1));
   expect(plan(1)).not.toEqual(plan(2));
 });
