@@ -97,7 +97,7 @@ export function checkSpool({ spooled, reports }: History): Violation[] {
 /** The log of each attempt whose result was accepted is the agent's, byte for byte. */
 export function checkLogs({ spooled, reports, attempts }: History): Violation[] {
   return spooled.flatMap(({ taskId, attempt, log }) => {
-    const done = reports.some(
+    const done = reports.find(
       (report) =>
         accepted(report) &&
         report.kind === "result" &&
@@ -105,6 +105,9 @@ export function checkLogs({ spooled, reports, attempts }: History): Violation[] 
         report.attempt === attempt,
     );
     const kept = attempts.find((each) => each.taskId === taskId && each.attempt === attempt)?.log;
+    // What a full disk did not take the agent tells from memory; it says so, and how much there is.
+    const inMemory = done?.result?.message.includes("state directory cannot be written");
+    if (inMemory && kept?.bytes === done?.result?.logBytes) return [];
     if (!done || log === null || (kept?.bytes === log.bytes && kept.sha256 === log.sha256))
       return [];
     return [
