@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /** Where rsync keeps files until all have arrived (`--delay-updates`). */
@@ -46,8 +46,12 @@ export async function removeStaging({ destination }: { destination: string }): P
     for (const entry of await readdir(at, { withFileTypes: true, encoding: "buffer" })) {
       if (!entry.isDirectory()) continue;
       const path = Buffer.concat([at, Buffer.from("/"), entry.name]);
-      if (entry.name.toString("latin1") === stagingName) await rm(path, { recursive: true });
-      else directories.push(path);
+      if (entry.name.toString("latin1") === stagingName) {
+        // The directory's times are the source's: they stay.
+        const { atime, mtime } = await stat(at);
+        await rm(path, { recursive: true });
+        await utimes(at, atime, mtime);
+      } else directories.push(path);
     }
   }
 }
