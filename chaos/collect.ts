@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
+import { gunzipSync } from "node:zlib";
 import type { Result } from "../protocol/report.ts";
 import type { Fleet } from "./fleet.ts";
 import { type History, now } from "./history.ts";
@@ -88,8 +89,10 @@ export async function collect(fleet: Fleet, { history }: { history: History }): 
       from tasks t join projects p on p.id = t.project_id join hosts h on h.id = t.host_id`,
     attempts: await sql`
       select a.task_id, a.attempt, a.state, a.result,
-        (select string_agg(c.bytes, ''::bytea order by c.position) from log_chunks c
-         where c.task_id = a.task_id and c.attempt = a.attempt) as log
+        array(select c.bytes from log_chunks c
+          where c.task_id = a.task_id and c.attempt = a.attempt order by c.position) as pieces,
+        array(select c.packed_bytes is not null from log_chunks c
+          where c.task_id = a.task_id and c.attempt = a.attempt order by c.position) as packed
       from attempts a`,
     changes: await readJournal(sql),
   }));
@@ -110,7 +113,10 @@ export async function collect(fleet: Fleet, { history }: { history: History }): 
     state: row["state"],
   }));
   history.attempts = rows.attempts.map((row) => {
-    const bytes: Buffer = row["log"] ?? Buffer.alloc(0);
+    const packed: boolean[] = row["packed"];
+    const bytes = Buffer.concat(
+      (row["pieces"] as Buffer[]).map((piece, at) => (packed[at] ? gunzipSync(piece) : piece)),
+    );
     return {
       taskId: row["task_id"],
       attempt: row["attempt"],
