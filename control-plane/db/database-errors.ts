@@ -6,25 +6,15 @@ function* chainOf(error: unknown): Generator<Error> {
   }
 }
 
-/** What Postgres or the connection to it says of an error, wherever in its chain of causes; null: nothing. */
-function databaseFault(error: unknown): { code: string; constraint: string | undefined } | null {
+/** The code that Postgres or the connection to it gives an error, wherever in its chain of causes; null: none. */
+function databaseCode(error: unknown): string | null {
   for (const at of chainOf(error)) {
-    const { code, syscall, constraint } = at as {
-      code?: unknown;
-      syscall?: string;
-      constraint?: string;
-    };
+    const { code, syscall } = at as { code?: unknown; syscall?: string };
     // A file's error is none of the database's.
     if (syscall !== undefined && !/^(connect|read|write|getaddrinfo)$/.test(syscall)) continue;
-    if (typeof code === "string") return { code, constraint };
+    if (typeof code === "string") return code;
   }
   return null;
-}
-
-/** Did a statement fail because a unique index has such a row already? */
-export function isViolationOf(error: unknown, { constraint }: { constraint: string }): boolean {
-  const fault = databaseFault(error);
-  return fault?.code === "23505" && fault.constraint === constraint;
 }
 
 // SQLSTATE classes and codes (Postgres, appendix A), and what the system calls a lost connection.
@@ -50,7 +40,6 @@ const lostConnection =
 export function databaseTrouble(error: unknown): string | null {
   if ([...chainOf(error)].some(({ message }) => lostConnection.test(message)))
     return "the database does not answer";
-  const fault = databaseFault(error);
-  if (!fault) return null;
-  return troubles.find(([codes]) => codes.test(fault.code))?.[1] ?? null;
+  const code = databaseCode(error);
+  return code === null ? null : (troubles.find(([codes]) => codes.test(code))?.[1] ?? null);
 }

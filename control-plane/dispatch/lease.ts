@@ -12,7 +12,6 @@ import { openTaskSigner } from "../auth/task-keys.ts";
 import { signOrder, signTaskToken } from "../auth/task-tokens.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import type { Ctx } from "../context.ts";
-import { isViolationOf } from "../db/database-errors.ts";
 import { attempts, tasks } from "../db/schema.ts";
 import { finishAttempt } from "./finish.ts";
 import { syncSpec } from "./sync-spec.ts";
@@ -126,18 +125,14 @@ export async function leaseTask(
   ctx: Ctx,
   { host, pollId, busy }: { host: HostRow; pollId: string; busy: string[] },
 ): Promise<PollAnswer["lease"]> {
-  const take = async () => {
-    const earlier = await leaseOfPoll(ctx, { hostId: host.id, pollId });
-    return ctx.db.transaction(async (tx) => {
-      const inner = { ...ctx, db: tx };
-      const task = earlier ?? (await leaseWaitingTask(inner, { host, pollId, busy }));
-      return task && { task, sync: await specOrFault(inner, { task, host }) };
-    });
-  };
-  // The poll may be held twice, once on a connection that is dead: one lease for both.
-  const lease = await take().catch((error: unknown) => {
-    if (!isViolationOf(error, { constraint: "tasks_of_poll" })) throw error;
-    return take();
+  const lease = await ctx.db.transaction(async (tx) => {
+    const inner = { ...ctx, db: tx };
+    // The poll may be held twice, once on a connection that is dead: one lease for both.
+    await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${pollId}, 0))`);
+    const task =
+      (await leaseOfPoll(inner, { hostId: host.id, pollId })) ??
+      (await leaseWaitingTask(inner, { host, pollId, busy }));
+    return task && { task, sync: await specOrFault(inner, { task, host }) };
   });
   if (!lease) return null;
   const { task, sync } = lease;
