@@ -1,60 +1,20 @@
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { AppError, parse } from "../../protocol/errors.ts";
-import { fleetFileSchema } from "../../protocol/fleet-file.ts";
+import { AppError } from "../../protocol/errors.ts";
 import type { Project } from "../../protocol/project.ts";
 import { parseRsyncUrl } from "../../protocol/rsync.ts";
 import { action, type CliCtx } from "../context.ts";
 import { exitFailed } from "../exit-status.ts";
 import { followRun } from "../follow-run.ts";
-import { definitionOf } from "../project-text.ts";
-import { fromYaml, toYaml } from "../yaml.ts";
+import { patiently } from "../patiently.ts";
+import { definitionToKeep, originalDefinition, temporaryDefinition } from "../reseed-definition.ts";
+import { toYaml } from "../yaml.ts";
 
 type Options = { from: string; keep?: string; yes?: boolean };
-type Definition = Record<string, unknown> &
-  Pick<Project, "upstream" | "fallbacks" | "parts" | "sentinel" | "schedule" | "rsync">;
-
-/** Sources that stand in for others, after the one that comes first. */
-const maxFallbacks = 10;
-
-/** What a project is while its master is filled from another host: its own sources come after that one. */
-function temporary({ upstream, fallbacks, parts }: Definition, { from }: { from: string }) {
-  const base = from.endsWith("/") ? from : `${from}/`;
-  const after = (...urls: string[]) => urls.slice(0, maxFallbacks);
-  const sources =
-    parts.length > 0
-      ? {
-          parts: parts.map((part) => ({
-            path: part.path,
-            upstream: `${base}${part.path}/`,
-            fallbacks: after(part.upstream, ...part.fallbacks),
-          })),
-        }
-      : { upstream: base, fallbacks: upstream === null ? [] : after(upstream, ...fallbacks) };
-  return { ...sources, sentinel: null, schedule: null, rsync: { delete: false } };
-}
-
-/** The same fields as they were. */
-const original = (definition: Definition) => ({
-  upstream: definition.upstream,
-  fallbacks: definition.fallbacks,
-  parts: definition.parts,
-  sentinel: definition.sentinel,
-  schedule: definition.schedule,
-  rsync: definition.rsync,
-});
-
-/** The definition to go back to: of a re-seed that was begun before, what was kept then. */
-async function kept(file: string, project: Project): Promise<Definition> {
-  if (!existsSync(file)) return definitionOf(project) as Definition;
-  const text = await readFile(file, "utf8");
-  const { projects } = parse(fleetFileSchema, fromYaml(text, file), file);
-  const before = projects.find(({ name }) => name === project.name);
-  if (!before)
-    throw new AppError("conflict", `${file} is there, and is not of ${project.name}: name another`);
-  return before;
-}
+/** Milliseconds between two looks at what still runs. */
+const lookMilliseconds = 1000;
 
 const masterOf = ({ replicas }: Project) => replicas.find(({ role }) => role === "master")!.host;
 const others = ({ replicas }: Project) =>
@@ -63,15 +23,18 @@ const others = ({ replicas }: Project) =>
 function planText(project: Project, { from, file }: { from: string; file: string }): string {
   const { name } = project;
   const hosts = others(project);
+  const hostedHere = project.upstream === null && project.parts.length === 0;
   return [
     `re-seed of ${name} on ${masterOf(project)} from ${from}`,
     `1. keep its definition in ${file}; by hand it comes back with: mirrorfleet apply -f ${file}`,
     `2. pause it on ${hosts.join(", ") || "no host: it is on none but the master"}: nothing is pulled or deleted there`,
-    `3. pull from ${from}, and delete nothing; where that cannot be reached, from its own sources`,
-    "4. put its definition back",
-    "5. yours: compare, pull from its own upstream, then let each host go on:",
+    "3. wait until nothing of it runs that was begun before",
+    `4. pull all that ${from} has, whatever its filters, and delete nothing`,
+    `5. put its definition back, and rename ${file} to ${file}.done`,
+    "6. yours: compare, pull from its own upstream, then let each host go on:",
     ...hosts.map((host) => `     mirrorfleet replica resume ${name} ${host}`),
     `MIRRORFLEET_SOURCES of ${masterOf(project)} must allow ${from}`,
+    ...(hostedHere ? ["uploads to the master, and triggers, must wait until this is done"] : []),
   ].join("\n");
 }
 
@@ -86,12 +49,25 @@ async function check({ client }: CliCtx, project: Project): Promise<void> {
     );
 }
 
+/** Pausing lets what runs go on: waits until no task of the project does, and says for which it waits. */
+async function untilNothingRuns({ client }: Pick<CliCtx, "client">, { name }: { name: string }) {
+  for (let said = ""; ; await sleep(lookMilliseconds)) {
+    const { items } = await patiently(() => client.listTasks({ project: name, state: "leased" }));
+    if (items.length === 0) return;
+    const waits = items
+      .map(({ host, runId }) => `waits for ${host}; to end it: mirrorfleet run cancel ${runId}\n`)
+      .join("");
+    if (waits !== said) process.stderr.write(waits);
+    said = waits;
+  }
+}
+
 async function reseed(ctx: CliCtx, { name, from, keep, yes = false }: Options & { name: string }) {
   const { client, json } = ctx;
   parseRsyncUrl(from);
   const project = await client.getProject(name);
   const file = keep ?? `reseed-${name}.yaml`;
-  const definition = await kept(file, project);
+  const definition = await definitionToKeep(project, { file, from });
   await check(ctx, project);
   process.stderr.write(`${planText(project, { from, file })}\n`);
   if (!yes) {
@@ -101,7 +77,8 @@ async function reseed(ctx: CliCtx, { name, from, keep, yes = false }: Options & 
   if (!existsSync(file))
     await writeFile(file, toYaml({ projects: [{ name, ...definition }] }), { flag: "wx" });
   for (const host of others(project)) await client.pauseReplica(name, host);
-  await client.patchProject(name, temporary(definition, { from }));
+  await untilNothingRuns(ctx, { name });
+  await client.patchProject(name, temporaryDefinition(definition, { from }));
   const { id } = await client.syncProject(name);
   const run = await followRun(ctx, { id, quiet: json });
   if (run.state !== "succeeded") {
@@ -111,7 +88,9 @@ async function reseed(ctx: CliCtx, { name, from, keep, yes = false }: Options & 
     );
     return;
   }
-  const restored = await client.patchProject(name, original(definition));
+  const restored = await client.patchProject(name, originalDefinition(definition));
+  // Months later it would be an outdated definition.
+  await rename(file, `${file}.done`);
   ctx.print(restored, () => `${name}: the master has what ${from} has, and its definition is back`);
 }
 

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -32,10 +33,13 @@ test("a master that lost its disk gets its tree back from an FTP host, which kee
   const onFtp = join(ftp.root, "apache");
   await mkdir(onMaster);
   for (const name of ["one", "two"]) await writeFile(join(onMaster, name), name);
+  await mkdir(join(onMaster, "local"));
+  await writeFile(join(onMaster, "local/notes"), "kept by a filter");
   await client.createProject({
     name: "apache",
     schedule: "0 0 1 1 *",
     description: "uploaded here",
+    rsync: { filters: [{ action: "exclude", pattern: "/local/" }], bandwidthKiBps: 1000 },
   });
   await client.syncProject("apache");
   await until("ftp1 has it", () => text(join(onFtp, "two")));
@@ -61,7 +65,7 @@ test("a master that lost its disk gets its tree back from an FTP host, which kee
       },
     );
   const plan = await reseed();
-  expect(plan.stderr).toMatch(/pause it on ftp1.*nothing was done/s);
+  expect(plan.stderr).toMatch(/pause it on ftp1.*uploads.*must wait.*nothing was done/s);
   expect((await client.getProject("apache")).version).toBe(before.version);
   expect(existsSync(join(directory, "reseed-apache.yaml"))).toBe(false);
 
@@ -72,4 +76,20 @@ test("a master that lost its disk gets its tree back from an FTP host, which kee
   for (const field of ["upstream", "fallbacks", "parts", "schedule", "sentinel", "rsync"] as const)
     expect(after[field]).toEqual(before[field]);
   expect(after.replicas.find(({ host }) => host === "ftp1")).toMatchObject({ paused: true });
+
+  // What only a filter protects is on the master again: it goes on no FTP host.
+  expect(await text(join(onMaster, "local/notes"))).toBe("kept by a filter");
+  expect(existsSync(join(directory, "reseed-apache.yaml"))).toBe(false);
+
+  // A second one, while ftp1 still pulls: it waits for that, and goes by the definition of now.
+  await client.patchProject("apache", { rsync: { filters: [] } });
+  await writeFile(join(onMaster, "large"), randomBytes(6_000_000));
+  await client.resumeReplica("apache", "ftp1");
+  await client.syncProject("apache");
+  const running = { project: "apache", host: "ftp1", state: "leased" } as const;
+  await until("ftp1 pulls", async () => (await client.listTasks(running)).items.length > 0);
+  const second = await reseed("--yes");
+  expect(second.stderr).toMatch(/waits for ftp1; to end it: mirrorfleet run cancel /);
+  expect((await readFile(join(onFtp, "large"))).length).toBe(6_000_000);
+  expect((await client.getProject("apache")).rsync.filters).toEqual([]);
 });
