@@ -21,9 +21,12 @@ const models: Record<string, new (data: any) => { validate: () => void }> = {
   Service,
 };
 
-const files = (await readdir(new URL("kubernetes/", place))).filter((name) =>
-  name.endsWith(".yaml"),
+const secretFile = "secret.yaml.example";
+/** What "kubectl apply -f DIRECTORY" takes. */
+const applied = (await readdir(new URL("kubernetes/", place))).filter((name) =>
+  /\.(yaml|yml|json)$/.test(name),
 );
+const files = [...applied, secretFile];
 
 async function manifests(name: string): Promise<any[]> {
   const text = await readFile(new URL(`kubernetes/${name}`, place), "utf8");
@@ -76,10 +79,20 @@ test("no manifest has a field that Kubernetes does not know", async () => {
   expect(await compile([deployment])).toContain("imagee");
 });
 
+test("applying the directory again does not put the example over the secret that is in use", async () => {
+  const all = (await Promise.all(applied.map(manifests))).flat();
+  expect(all.map(({ kind }) => String(kind)).toSorted()).toEqual([
+    "Deployment",
+    "Ingress",
+    "PodDisruptionBudget",
+    "Service",
+  ]);
+});
+
 test("the manifests belong together: selectors find the pods, ports and secrets have the same names", async () => {
   const [deployment, budget] = await manifests("deployment.yaml");
   const [service, ingress] = await manifests("service.yaml");
-  const [secret] = await manifests("secret.yaml");
+  const [secret] = await manifests(secretFile);
   const { metadata, spec } = deployment.spec.template;
   const [container] = spec.containers;
   expect(service.spec.selector).toEqual(metadata.labels);
