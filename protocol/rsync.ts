@@ -57,7 +57,7 @@ export const rsyncOptionsSchema = z.strictObject({
     .union([z.literal(4), z.literal(6)])
     .nullable()
     .default(null),
-  /** As many deletions of one sync go without an operator, whatever the share; left out: the share alone. */
+  /** As many deletions of one rsync (of each part, where a project has parts) go without an operator, whatever the share; left out: the share alone. */
   maxDelete: z.int().min(0).max(1_000_000_000).optional(),
 });
 export type RsyncOptions = z.infer<typeof rsyncOptionsSchema>;
