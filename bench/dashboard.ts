@@ -98,7 +98,8 @@ export async function dashboard(
     const derived = deriveSecrets({ secret: randomBytes(32) });
     const secrets = { ...derived, fleet: await openFleet({ db, now, secrets: derived }) };
     const log = pino({ level: "silent" });
-    const waitForWake = () => ({ woken: Promise.resolve(), cancel: () => {} });
+    const settled = Promise.resolve();
+    const waitForWake = () => ({ ready: settled, woken: settled, cancel: () => {} });
     const share: Ctx["share"] = (_name, read) => read();
     const ctx: Ctx = { db, log, secrets, oidc: null, share, now, waitForWake };
     await fill(ctx, { projects, hosts });

@@ -25,5 +25,5 @@ export type Ctx = {
   waitForWake: (input: { hostId: string; seconds: number; signal: AbortSignal }) => Waiter;
 };
 
-/** A registered wait: made before looking for work, so that no wake-up is missed. */
-export type Waiter = { woken: Promise<void>; cancel: () => void };
+/** A registered wait: made, and `ready`, before looking for work, so that no wake-up is missed. */
+export type Waiter = { ready: Promise<void>; woken: Promise<void>; cancel: () => void };

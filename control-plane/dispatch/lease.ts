@@ -14,6 +14,7 @@ import type { HostRow } from "../auth/agent-requests.ts";
 import type { Ctx } from "../context.ts";
 import { attempts, tasks } from "../db/schema.ts";
 import { finishAttempt } from "./finish.ts";
+import { leasable } from "./leasable.ts";
 import { syncSpec } from "./sync-spec.ts";
 
 /** Seconds that a lease lasts without a heartbeat. */
@@ -32,38 +33,9 @@ async function leaseOfPoll(ctx: Ctx, { hostId, pollId }: { hostId: string; pollI
   return task;
 }
 
-/** Pulls from the task's upstream that run now, and how many may. */
-const upstreamHasRoom = sql`(
-  t.role = 'ftp' or p.upstream_host is null
-  or coalesce((f.upstream_parallel_of ->> p.upstream_host)::int, f.upstream_parallel) is null
-  or (select count(*) from tasks o join projects q on q.id = o.project_id
-      where o.state = 'leased' and o.role = 'master' and q.upstream_host = p.upstream_host)
-     < coalesce((f.upstream_parallel_of ->> p.upstream_host)::int, f.upstream_parallel))`;
-
-/** FTP hosts that pull from the task's master now, and how many may. */
-const masterHasRoom = sql`(
-  t.role = 'master' or not exists (
-    select from replicas mr join hosts m on m.id = mr.host_id
-    where mr.project_id = t.project_id and mr.role = 'master' and m.serves <=
-      (select count(*) from tasks o join replicas q on q.project_id = o.project_id
-        where o.state = 'leased' and o.role = 'ftp' and q.role = 'master' and q.host_id = m.id)))`;
-
-/** The task of a host that has waited longest, by its project's priority, of those that may be leased: one rsync on a destination, and no limit is exceeded. */
+/** The task of a host that has waited longest, by its project's priority, of those that may be leased. */
 const nextTask = (ctx: Ctx, { host, busy }: { host: HostRow; busy: string[] }) => sql`(
-  select t.id from tasks t
-  join projects p on p.id = t.project_id
-  join replicas r on r.project_id = t.project_id and r.host_id = t.host_id
-  join hosts h on h.id = t.host_id
-  cross join fleet f
-  where t.host_id = ${host.id} and t.state = 'queued' and t.not_before <= ${ctx.now()}
-    and r.paused_at is null and f.paused_at is null
-    and h.drained_at is null and h.revoked_at is null
-    and not exists (
-      select from tasks other
-      where other.project_id = t.project_id and other.host_id = t.host_id and other.state = 'leased')
-    and (h.parallel is null or h.parallel >
-      (select count(*) from tasks busy where busy.host_id = t.host_id and busy.state = 'leased'))
-    and ${upstreamHasRoom} and ${masterHasRoom}
+  select t.id ${leasable(ctx, { hostId: host.id })}
     ${busy.length === 0 ? sql`` : sql`and p.name <> all(string_to_array(${busy.join(",")}, ','))`}
   order by t.queued_at - p.priority * interval '10 minutes', t.id
   limit 1

@@ -45,6 +45,7 @@ export async function poll(
   try {
     const { revoked } = await noteSeen(ctx, { hostId: host.id, poll: input });
     if (revoked) throw new AppError("agent-revoked", `host ${host.name} was revoked`);
+    await waiter?.ready;
     const first = await answerNow(ctx, { host, input });
     // An agent that wants no standing orders does not say which it has.
     const standing =

@@ -158,7 +158,7 @@ export async function startWake({ connection, log }: { connection: Connection; l
     group.add(cancel);
     signal.addEventListener("abort", cancel);
     if (signal.aborted) cancel();
-    return { woken: promise, cancel };
+    return { ready: Promise.resolve(), woken: promise, cancel };
   };
   const close = async () => {
     wakeAll();

@@ -5,13 +5,14 @@ import type { Poll } from "../../../protocol/fleet.ts";
 import { lookForWake } from "../../../control-plane/dispatch/look-for-wake.ts";
 import { poll } from "../../../control-plane/dispatch/poll.ts";
 import { hosts } from "../../../control-plane/db/schema.ts";
-import { createProject, trigger, useFleet } from "../../helpers/fleet.ts";
+import { report, testResult } from "../../helpers/control-plane.ts";
+import { createProject, openLease, trigger, useFleet } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();
 const { signal } = new AbortController();
 
-async function pollWith(hold: { seconds: number; pauseSeconds: number }, waitSeconds = 25) {
-  const { ctx } = fleet.current;
+async function pollWith(hold: { seconds: number; pauseSeconds: number }) {
+  const { ctx, master } = fleet.current;
   const [host] = await ctx.db
     .select()
     .from(hosts)
@@ -19,8 +20,8 @@ async function pollWith(hold: { seconds: number; pauseSeconds: number }, waitSec
   const input: Poll = {
     pollId: randomUUID(),
     agentVersion: "0",
-    waitSeconds,
-    daemonUsersVersion: (await fleet.current.master.poll()).daemonUsersVersion,
+    waitSeconds: 25,
+    daemonUsersVersion: (await master.poll()).daemonUsersVersion,
     daemonPort: 8873,
     roots: [{ path: "/srv/mirror", module: "mirror" }],
     busy: [],
@@ -49,4 +50,36 @@ test("where nothing listens, a held poll sees work that comes, and otherwise end
   expect(empty.answer.lease).toBeNull();
   expect(empty.seconds).toBeGreaterThan(0.9);
   expect(empty.seconds).toBeLessThan(2);
+});
+
+test("where nothing listens, a task that waited for a place at its upstream wakes a held poll when it may begin", async () => {
+  const { operate } = fleet.current;
+  await createProject(fleet.current);
+  await operate("PATCH", "/v1/settings", { upstreamParallel: 1 });
+  await createProject(fleet.current, { name: "other" });
+  await operate("POST", "/v1/projects/other/sync");
+  const running = openLease(await fleet.current.master.poll());
+  await trigger(fleet.current);
+  const waiting = pollWith({ seconds: 20, pauseSeconds: 0 });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await report(fleet.current, { ...running, kind: "result", body: testResult() });
+  const { answer, seconds } = await waiting;
+  expect(openLease(answer).sync.project).toBe("debian");
+  expect(seconds).toBeLessThan(5);
+});
+
+test("where nothing listens, a task that cannot be leased ends no held poll early", async () => {
+  const { operate } = fleet.current;
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  expect((await operate("POST", "/v1/settings/pause", {})).status).toBe(200);
+  const paused = await pollWith({ seconds: 4, pauseSeconds: 0 });
+  expect(paused.answer.lease).toBeNull();
+  expect(paused.seconds).toBeGreaterThan(3.9);
+  const waiting = pollWith({ seconds: 20, pauseSeconds: 0 });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await operate("POST", "/v1/settings/resume");
+  const { answer, seconds } = await waiting;
+  expect(answer.lease).not.toBeNull();
+  expect(seconds).toBeLessThan(5);
 });

@@ -1,0 +1,35 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { Ctx } from "../context.ts";
+
+/** Pulls from the task's upstream that run now, and how many may. */
+const upstreamHasRoom = sql`(
+  t.role = 'ftp' or p.upstream_host is null
+  or coalesce((f.upstream_parallel_of ->> p.upstream_host)::int, f.upstream_parallel) is null
+  or (select count(*) from tasks o join projects q on q.id = o.project_id
+      where o.state = 'leased' and o.role = 'master' and q.upstream_host = p.upstream_host)
+     < coalesce((f.upstream_parallel_of ->> p.upstream_host)::int, f.upstream_parallel))`;
+
+/** FTP hosts that pull from the task's master now, and how many may. */
+const masterHasRoom = sql`(
+  t.role = 'master' or not exists (
+    select from replicas mr join hosts m on m.id = mr.host_id
+    where mr.project_id = t.project_id and mr.role = 'master' and m.serves <=
+      (select count(*) from tasks o join replicas q on q.project_id = o.project_id
+        where o.state = 'leased' and o.role = 'ftp' and q.role = 'master' and q.host_id = m.id)))`;
+
+/** `from … where …` of a host's tasks `t`, of projects `p`, that may be leased now: one rsync on a destination, and no limit is exceeded. */
+export const leasable = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string }): SQL => sql`
+  from tasks t
+  join projects p on p.id = t.project_id
+  join replicas r on r.project_id = t.project_id and r.host_id = t.host_id
+  join hosts h on h.id = t.host_id
+  cross join fleet f
+  where t.host_id = ${hostId} and t.state = 'queued' and t.not_before <= ${ctx.now()}
+    and r.paused_at is null and f.paused_at is null
+    and h.drained_at is null and h.revoked_at is null
+    and not exists (
+      select from tasks other
+      where other.project_id = t.project_id and other.host_id = t.host_id and other.state = 'leased')
+    and (h.parallel is null or h.parallel >
+      (select count(*) from tasks busy where busy.host_id = t.host_id and busy.state = 'leased'))
+    and ${upstreamHasRoom} and ${masterHasRoom}`;
