@@ -8,6 +8,7 @@ import { readConfig } from "../../control-plane/config.ts";
 import { connect } from "../../control-plane/db/connect.ts";
 import { handler } from "../../control-plane/lambda.ts";
 import { prepare } from "../../control-plane/prepare.ts";
+import { enrolAgent } from "../helpers/control-plane.ts";
 import { createTestDatabase } from "../helpers/database.ts";
 import { temporaryDirectory } from "../helpers/directory.ts";
 
@@ -21,7 +22,6 @@ async function makeEnvironment() {
     DATABASE_URL: `postgres://${user}@localhost/${database}?host=${host}`,
     MIRRORFLEET_SECRET: randomBytes(32).toString("base64"),
     MIRRORFLEET_DATA: join(await temporaryDirectory(), "data"),
-    MIRRORFLEET_HOLD_SECONDS: "0",
     MIRRORFLEET_LOG_LEVEL: "error",
   };
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
@@ -69,6 +69,35 @@ test("AWS Lambda: a load balancer's and an HTTP API's event are answered, and a 
   await handler(await eventOf("schedule", token));
   const { rows } = await db.execute(sql`select next_run_at > now() as later from projects`);
   expect(rows).toEqual([{ later: true }]);
+});
+
+test("a poll is not held unless the settings say so: an agent that has gone away is not noticed", async () => {
+  const { token } = await makeEnvironment();
+  const event = await eventOf("http-api", token);
+  const request = async (path: string, { method = "GET", headers = {}, body }: any = {}) => {
+    const http = { ...event.requestContext.http, method, path };
+    const answer: any = await handler({
+      ...event,
+      rawPath: path,
+      rawQueryString: "",
+      headers: { host: event.headers.host, ...headers },
+      requestContext: { ...event.requestContext, http },
+      ...(body !== undefined && { body }),
+    });
+    return new Response(answer.body, { status: answer.statusCode });
+  };
+  const headers = { authorization: `Bearer ${token}` };
+  const operate = async (method: string, path: string, body?: unknown) => ({
+    body: await (await request(path, { method, headers, body: JSON.stringify(body) })).json(),
+  });
+  const agent = await enrolAgent(
+    { app: { request } as any, operate },
+    { name: "ftp1", role: "ftp" },
+  );
+  const started = performance.now();
+  const answer = await agent.poll({ waitSeconds: 25 });
+  expect(answer).toMatchObject({ lease: null, pauseSeconds: 15 });
+  expect(performance.now() - started).toBeLessThan(5000);
 });
 
 test("after an answer no connection to the database is left", async () => {
