@@ -11,6 +11,7 @@ const require = createRequire(import.meta.url);
 const files = [
   "control-plane/dashboard/assets/dashboard.css",
   "control-plane/dashboard/assets/dashboard.js",
+  "control-plane/dashboard/assets/versions.js",
   "control-plane/dashboard/assets/icon.svg",
   "vendor/htmx.org/dist/htmx.min.js",
   "vendor/uplot/dist/uPlot.iife.min.js",
