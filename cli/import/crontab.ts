@@ -5,7 +5,8 @@ import { type Draft, nameLike } from "./place.ts";
 import { noteTaker, type Imported, type Note } from "./report.ts";
 import { readRsync } from "./rsync-command.ts";
 import { cronOf } from "./schedule.ts";
-import { readScript, type Started } from "./shell-script.ts";
+import type { Started } from "./shell-builtins.ts";
+import { readScript } from "./shell-script.ts";
 import { unknown } from "./shell-words.ts";
 
 /** A text file and its path. */

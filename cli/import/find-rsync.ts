@@ -1,4 +1,5 @@
-import { readScript, type Started } from "./shell-script.ts";
+import type { Started } from "./shell-builtins.ts";
+import { readScript } from "./shell-script.ts";
 
 /** Programs that run another one as it stands: `nice -n 19 rsync …`. */
 const wrappers = new Set(
@@ -20,7 +21,7 @@ export type FoundRsync = {
 };
 
 /** Finds the rsync that a program's words run, if they do: itself, through a wrapper, or in a `-c`. */
-export function findRsync({ argv, directory }: Started): FoundRsync[] {
+export function findRsync({ argv, directory, environment }: Started): FoundRsync[] {
   const at = argv.findIndex(isRsync);
   const wrapped = wrappers.has(baseName(argv[0] ?? ""));
   if (at > 0 && !wrapped) return [];
@@ -40,7 +41,7 @@ export function findRsync({ argv, directory }: Started): FoundRsync[] {
   const text = wrapped ? argv[argv.indexOf("-c") + 1] : undefined;
   if (!argv.includes("-c") || text === undefined || !text.includes("rsync")) return [];
   const wrapper = argv.slice(0, argv.indexOf("-c") + 1).join(" ");
-  return readScript(text)
+  return readScript(text, { variables: new Map(environment) })
     .started.flatMap((each) => findRsync({ ...each, directory: each.directory ?? directory }))
     .map(({ argv: args, tls, directory: place }) => ({
       argv: args,

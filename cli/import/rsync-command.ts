@@ -103,13 +103,15 @@ export function readRsync(
     return null;
   };
   if (has("dry-run", "list-only", "version")) return refuse("it mirrors nothing");
+  if (operands.some((operand) => operand.includes(unknown)) || last("port")?.includes(unknown))
+    return refuse(
+      "source, destination or options are only known when it runs: write the project by hand",
+    );
   if (operands.length !== 2)
     return refuse(
       `it has ${operands.length} operands, not a source and a destination: write a project for each source`,
     );
   const [from = "", to = ""] = operands;
-  if (from.includes(unknown) || to.includes(unknown) || last("port")?.includes(unknown))
-    return refuse("source or destination are only known when it runs: write the project by hand");
   if (has("rsh"))
     return refuse("its source is behind a shell of its own (ssh): ask for an rsync daemon");
   const source = sourceOf(from, { port: last("port"), tls });

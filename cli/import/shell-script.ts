@@ -1,45 +1,41 @@
+import { type Command, type CommandNode, parse, type Statement } from "unbash";
 import {
-  type Assignment,
-  type Command,
-  type CommandNode,
-  parse,
-  type Script,
-  type Statement,
-} from "unbash";
-import { oneWord, unknown, type Variables, wordsOf } from "./shell-words.ts";
-
-/** A program that a script would start: its words, and where. */
-export type Started = { argv: string[]; directory: string | undefined };
-
-type Walk = {
-  variables: Variables;
-  functions: Map<string, CommandNode | Script>;
-  started: Started[];
-  directory: string | undefined;
-  /** Within something that need not run: what it sets is not known afterwards. */
-  conditional: boolean;
-  depth: number;
-};
+  assign,
+  builtin,
+  fork,
+  hide,
+  type Node,
+  positional,
+  type Started,
+  type Walk,
+} from "./shell-builtins.ts";
+import { arithmeticNames, join } from "./shell-state.ts";
+import { unknown, type Variables, wordsOf } from "./shell-words.ts";
 
 /** Calls within calls that are followed. */
 const maxDepth = 8;
 
-function assign(walk: Walk, { name, value, append }: Assignment): void {
-  const { variables, conditional } = walk;
-  if (value.type === "ArrayValue") {
-    const words = value.elements.flatMap((word) => wordsOf(word, variables));
-    const before = append ? variables.get(name) : [];
-    variables.set(name, conditional || !Array.isArray(before) ? unknown : [...before, ...words]);
-    return;
+function call(walk: Walk, body: Node, { argv, node }: { argv: string[]; node: Command }): void {
+  const hidden = new Map<string, string | string[] | undefined>();
+  const inner: Walk = { ...walk, hidden, returns: [], breaks: [], depth: walk.depth + 1 };
+  hide(inner, "@");
+  walk.variables.set("@", positional(argv.slice(1)));
+  for (const each of node.prefix) {
+    if (each.type !== "Assignment") continue;
+    hide(inner, each.name);
+    assign(inner, each);
   }
-  const text = oneWord(value, variables);
-  const before = variables.get(name);
-  const whole = append ? (typeof before === "string" ? before + text : unknown + text) : text;
-  variables.set(name, conditional && before !== whole ? unknown : whole);
+  visit(inner, body);
+  join(inner, inner.returns);
+  walk.directory = inner.directory;
+  for (const [name, value] of hidden) {
+    if (value === undefined) walk.variables.delete(name);
+    else walk.variables.set(name, value);
+  }
 }
 
 function command(walk: Walk, node: Command): void {
-  const { variables } = walk;
+  const { variables, exported } = walk;
   const prefixes = node.prefix.filter((each) => each.type === "Assignment");
   if (node.name === undefined) {
     for (const each of prefixes) assign(walk, each);
@@ -51,63 +47,102 @@ function command(walk: Walk, node: Command): void {
       each.type === "Assignment" ? [each.text] : wordsOf(each, variables),
     ),
   ];
-  const [name = ""] = argv;
-  if (["export", "readonly", "local", "declare", "typeset"].includes(name)) {
-    for (const each of node.args) if (each.type === "Assignment") assign(walk, each);
-    return;
-  }
-  if (name === "cd") {
-    walk.directory = argv[1]?.startsWith("/") && !argv[1].includes(unknown) ? argv[1] : undefined;
-    return;
-  }
-  const body = walk.functions.get(name);
-  if (body && walk.depth < maxDepth) {
-    const positional = variables.get("@");
-    variables.set("@", argv.slice(1));
-    visit({ ...walk, depth: walk.depth + 1 }, body);
-    if (positional === undefined) variables.delete("@");
-    else variables.set("@", positional);
-    return;
-  }
-  walk.started.push({ argv, directory: walk.directory });
+  const body = walk.functions.get(argv[0] ?? "");
+  if (body && walk.depth < maxDepth) return call(walk, body, { argv, node });
+  if (builtin(walk, argv, node)) return;
+  const own = fork(walk);
+  for (const each of prefixes) assign(own, each);
+  const names = new Set([...exported, ...prefixes.map(({ name }) => name), "*"]);
+  const environment = new Map([...own.variables].filter(([name]) => names.has(name)));
+  walk.started.push({ argv, directory: walk.directory, environment });
 }
 
 function list(walk: Walk, statements: readonly Statement[]): void {
-  for (const { command: node } of statements) visit(walk, node);
+  for (const { command: node, background } of statements)
+    visit(background ? fork(walk) : walk, node);
 }
 
-/** What may run, or not, or several times. */
-const maybe = (walk: Walk, statements: readonly Statement[]) =>
-  list({ ...walk, conditional: true }, statements);
+/** Ways of which one is gone, or none. */
+function maybe(walk: Walk, ways: ((way: Walk) => void)[]): void {
+  const ends = ways.map((go) => {
+    const way = fork(walk);
+    go(way);
+    return way;
+  });
+  join(walk, ends);
+}
 
-function visit(walk: Walk, node: Statement["command"] | CommandNode | Script): void {
+/** What may run any number of times: what it changes is not known from the first time on. */
+function repeat(walk: Walk, go: (round: Walk) => void): void {
+  const round = (started: Started[]) => {
+    const each: Walk = { ...fork(walk), started, breaks: [] };
+    go(each);
+    return join(walk, [each, ...each.breaks]);
+  };
+  while (round([]));
+  round(walk.started);
+}
+
+/** After "&&" and "||" a program runs or not, but an rsync there is meant. */
+function andOr(walk: Walk, { commands, operators }: Extract<Node, { type: "AndOr" }>): void {
+  const or = operators.indexOf("||");
+  const chain = commands.slice(0, or === -1 ? commands.length : or + 1);
+  visit(walk, chain[0]!);
+  let last = walk;
+  const ends = chain.slice(1).map((each) => {
+    last = fork(last);
+    visit(last, each);
+    return last;
+  });
+  join(walk, ends);
+  for (const each of commands.slice(chain.length)) maybe(walk, [(way) => visit(way, each)]);
+}
+
+function visit(walk: Walk, node: Node): void {
   switch (node.type) {
     case "Command":
       return command(walk, node);
     case "Script":
+      return list(walk, node.commands);
     case "AndOr":
+      return andOr(walk, node);
     case "Pipeline":
-      // After "&&" and "||" a program runs or not, but an rsync there is meant.
-      for (const each of node.commands)
-        visit(walk, each.type === "Statement" ? each.command : each);
+      for (const each of node.commands) visit(node.commands.length > 1 ? fork(walk) : walk, each);
       return;
     case "Redirected":
       return visit(walk, node.command);
     case "Subshell":
+      return list(fork(walk), node.body.commands);
     case "BraceGroup":
       return list(walk, node.body.commands);
     case "If":
-      maybe(walk, node.clause.commands);
-      for (const { then } of [node, ...node.elif]) maybe(walk, then.commands);
-      return maybe(walk, node.else?.commands ?? []);
+      list(walk, node.clause.commands);
+      for (const { clause } of node.elif) maybe(walk, [(way) => list(way, clause.commands)]);
+      return maybe(
+        walk,
+        [node.then, ...node.elif.map(({ then }) => then), ...(node.else ? [node.else] : [])].map(
+          (body) => (way: Walk) => list(way, body.commands),
+        ),
+      );
     case "While":
-      maybe(walk, node.clause.commands);
-      return maybe(walk, node.body.commands);
+      return repeat(walk, (round) => list(round, [...node.clause.commands, ...node.body.commands]));
     case "Case":
-      for (const { body } of node.items) maybe(walk, body.commands);
-      return;
+      return maybe(
+        walk,
+        node.items.map(
+          ({ body }) =>
+            (way) =>
+              list(way, body.commands),
+        ),
+      );
     case "For":
       return loop(walk, node);
+    case "Select":
+    case "ArithmeticFor":
+      return repeat(walk, (round) => list(round, node.body.commands));
+    case "ArithmeticCommand":
+      for (const name of arithmeticNames(node.body)) walk.variables.set(name, unknown);
+      return;
     case "Function":
       if (node.body.type !== "CompoundList") walk.functions.set(node.name.value, node.body);
       return;
@@ -117,16 +152,27 @@ function visit(walk: Walk, node: Statement["command"] | CommandNode | Script): v
 }
 
 function loop(walk: Walk, node: Extract<CommandNode, { type: "For" }>): void {
-  const words = node.wordlist?.flatMap((word) => wordsOf(word, walk.variables)) ?? [unknown];
+  const all = walk.variables.get("@");
+  const words =
+    node.wordlist?.flatMap((word) => wordsOf(word, walk.variables)) ??
+    (Array.isArray(all) ? all : [unknown]);
+  const inner: Walk = { ...walk, breaks: [] };
+  const body = (each: Walk, word: string) => {
+    each.variables.set(node.name.value, word);
+    list(each, node.body.commands);
+  };
   for (const word of words.slice(0, 1000)) {
-    walk.variables.set(node.name.value, word);
-    list(walk, node.body.commands);
+    if (words.some((each) => each.includes(unknown))) repeat(inner, (each) => body(each, word));
+    else body(inner, word);
+    join(inner, inner.breaks);
   }
+  walk.directory = inner.directory;
 }
 
 /**
- * What a shell script would start, in order, without running anything. Loops over known words and calls of
- * the script's own functions are followed; what only a run would tell is `unknown` within the words.
+ * What a shell script would start, in order, without running anything. `variables`: its environment, and its
+ * positional parameters, if they are known. Loops over known words and calls of the script's own functions are
+ * followed, conditions are gone both ways; what only a run would tell is `unknown` within the words.
  */
 export function readScript(
   text: string,
@@ -135,12 +181,16 @@ export function readScript(
   const script = parse(text);
   const walk: Walk = {
     variables,
+    directory: undefined,
     functions: new Map(),
     started: [],
-    directory: undefined,
-    conditional: false,
+    exported: new Set(variables.keys()),
+    hidden: null,
+    returns: [],
+    breaks: [],
     depth: 0,
   };
+  walk.exported.delete("@");
   visit(walk, script);
   return {
     started: walk.started,

@@ -3,7 +3,10 @@ import type { Word, WordPart } from "unbash";
 /** Stands for text that is only known when a script runs. */
 export const unknown = "\uE000";
 
-/** Variables by name; an array is a list. `@` holds the positional parameters. */
+/**
+ * Variables by name; an array is a list. `@` holds the positional parameters, where they are known, and `*`
+ * what stands for variables that are not named here: `unknown` where something may have set them.
+ */
 export type Variables = Map<string, string | string[]>;
 
 /** A piece of a word: quoted text is never split into several words. */
@@ -11,13 +14,17 @@ type Piece = { text: string; quoted: boolean } | { words: string[] };
 
 const literal = (text: string, quoted: boolean): Piece => ({ text, quoted });
 
+const isPositional = (name: string) => /^[1-9]\d*$/.test(name);
+
+/** Undefined: nothing that was read sets it. */
 function valueOf(name: string, variables: Variables): string | string[] | undefined {
-  if (/^[1-9]\d*$/.test(name)) {
-    const positional = variables.get("@");
-    return Array.isArray(positional) ? (positional[Number(name) - 1] ?? "") : undefined;
-  }
-  return variables.get(name);
+  if (!isPositional(name)) return variables.get(name) ?? variables.get("*");
+  const all = variables.get("@");
+  return Array.isArray(all) ? all[Number(name) - 1] : unknown;
 }
+
+/** `$name` where nothing sets it: a positional parameter is empty then, others may be in the environment. */
+const absent = (name: string) => (isPositional(name) ? "" : unknown);
 
 function parameter(part: WordPart, variables: Variables, quoted: boolean): Piece {
   if (part.type === "SimpleExpansion") {
@@ -25,24 +32,26 @@ function parameter(part: WordPart, variables: Variables, quoted: boolean): Piece
     const value = name === "*" ? undefined : valueOf(name, variables);
     if (Array.isArray(value))
       return name === "@" ? { words: value } : literal(value[0] ?? "", quoted);
-    return literal(value ?? unknown, quoted);
+    return literal(value ?? absent(name), quoted);
   }
   if (part.type !== "ParameterExpansion" || part.prefix !== undefined)
     return literal(unknown, quoted);
-  const value = valueOf(part.parameter, variables);
-  const { operation, index } = part;
+  const { operation, index, parameter: name } = part;
+  const value = valueOf(name, variables);
   if (index !== undefined)
     return Array.isArray(value) && index.value === "@" && operation === undefined
       ? { words: value }
       : literal(unknown, quoted);
   if (operation === undefined)
-    return literal(Array.isArray(value) ? unknown : (value ?? unknown), quoted);
+    return literal(Array.isArray(value) ? unknown : (value ?? absent(name)), quoted);
   const isDefault = operation.type === "Default" && /^:?[-=]$/.test(operation.operator);
   if (!isDefault || Array.isArray(value)) return literal(unknown, quoted);
-  // An environment that is not here may have set it: only what the script itself said is known.
+  // An environment that is not here may have set it: only what was read is known.
   const empty = value === "" && operation.operator.startsWith(":");
   if (value !== undefined && !empty) return literal(value, quoted);
-  return literal(oneWord(operation.operand, variables), quoted);
+  const otherwise = oneWord(operation.operand, variables);
+  if (operation.operator.endsWith("=")) variables.set(name, otherwise);
+  return literal(otherwise, quoted);
 }
 
 function piecesOf(part: WordPart, variables: Variables, quoted: boolean): Piece[] {
