@@ -7,12 +7,13 @@ import { readRsync } from "./rsync-command.ts";
 import { cronOf } from "./schedule.ts";
 import type { Started } from "./shell-builtins.ts";
 import { readScript } from "./shell-script.ts";
-import { unknown } from "./shell-words.ts";
+import { scriptCalls } from "./script-calls.ts";
+import { unknown, type Variables } from "./shell-words.ts";
 
 /** A text file and its path. */
 export type TextFile = { path: string; text: string };
 
-type Entry = { when: string; command: string; zone: string | null };
+type Entry = { when: string; command: string; zone: string | null; variables: Variables };
 
 const timeForm = /^\s*(@\w+|(?:[\d*,/~?A-Za-z-]+\s+){4}[\d*,/~?A-Za-z-]+)\s+(\S.*)$/;
 const variableForm = /^\s*([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/;
@@ -24,18 +25,21 @@ const commandOf = (text: string) =>
 /** The lines of a crontab. `system`: those of /etc/crontab and /etc/cron.d, which name a user before the command. */
 export function crontabEntries(text: string, { system }: { system: boolean }): Entry[] {
   let zone: string | null = null;
+  const variables: Variables = new Map();
   const entries: Entry[] = [];
   for (const line of text.split(/\r?\n/)) {
     if (/^\s*(#|$)/.test(line)) continue;
-    const [, name, value = ""] = variableForm.exec(line) ?? [];
+    const [, name, quoted = ""] = variableForm.exec(line) ?? [];
     if (name !== undefined) {
-      if (name === "CRON_TZ" || name === "TZ") zone = value.replaceAll(/^["']|["']$/g, "");
+      const value = quoted.replace(/^(["'])(.*)\1$/, "$2");
+      if (name === "CRON_TZ" || name === "TZ") zone = value;
+      variables.set(name, value);
       continue;
     }
     const [, when, rest = ""] = timeForm.exec(line) ?? [];
     if (when === undefined) continue;
     const command = commandOf(system ? rest.replace(/^\S+\s+/, "") : rest);
-    entries.push({ when, command, zone });
+    entries.push({ when, command, zone, variables: new Map(variables) });
   }
   return entries;
 }
@@ -98,14 +102,9 @@ function draftOf(
   return { draft: { name: own, destination: pull.destination, fields, take }, notes: [] };
 }
 
-const mentions = (command: string, script: TextFile) =>
-  command
-    .split(/[\s"';&|()]+/)
-    .some((word) => word === script.path || basename(word) === basename(script.path));
-
 /**
  * Reads the rsyncs of crontabs and of the shell scripts that they start; nothing is run. A script that is
- * given too gets the schedule of the line that names it.
+ * given too gets the schedule, the words and the variables of the line that names it.
  */
 export function importCrontab(
   files: TextFile[],
@@ -129,12 +128,13 @@ export function importCrontab(
     }
     return any;
   };
-  const begun = new Set<TextFile>();
-  const readFileOf = (script: TextFile, entry: Entry | null) => {
-    if (begun.has(script)) return;
-    begun.add(script);
+  const begun = new Set<string>();
+  const readFileOf = (script: TextFile, entry: Entry | null, variables: Variables) => {
+    const call = JSON.stringify([script.path, ...variables]);
+    if (begun.has(call)) return;
+    begun.add(call).add(script.path);
     const about = basename(script.path);
-    const { started, errors } = readScript(script.text);
+    const { started, errors } = readScript(script.text, { variables });
     if (errors.length > 0)
       notes.push({
         kind: "impossible",
@@ -153,10 +153,17 @@ export function importCrontab(
   for (const file of crontabs) {
     for (const entry of crontabEntries(file.text, { system: system || isSystem(file) })) {
       const about = entry.command.slice(0, 80);
-      const any = read({ entry, about, zone }, readScript(entry.command).started);
-      const called = scripts.filter((script) => mentions(entry.command, script));
-      for (const script of called) readFileOf(script, entry);
-      if (!any && called.length === 0)
+      const { variables } = entry;
+      const { started } = readScript(entry.command, { variables: new Map(variables) });
+      const any = read({ entry, about, zone }, started);
+      const calls = scripts.flatMap((script) =>
+        scriptCalls(script.path, { command: entry.command, started, variables }).map((call) => ({
+          script,
+          call,
+        })),
+      );
+      for (const { script, call } of calls) readFileOf(script, entry, call);
+      if (!any && calls.length === 0)
         notes.push({
           kind: "impossible",
           about,
@@ -165,6 +172,6 @@ export function importCrontab(
         });
     }
   }
-  for (const script of scripts) readFileOf(script, null);
+  for (const script of scripts) if (!begun.has(script.path)) readFileOf(script, null, new Map());
   return { drafts, notes };
 }

@@ -9,6 +9,9 @@ const wrappers = new Set(
 );
 
 const baseName = (word: string) => word.split("/").at(-1)!;
+/** Does it run another program as it stands? */
+export const isWrapper = (word: string) => wrappers.has(baseName(word));
+
 const isRsync = (word: string) => ["rsync", "rsync-ssl"].includes(baseName(word));
 
 /** An rsync that a command line runs. */
@@ -23,7 +26,7 @@ export type FoundRsync = {
 /** Finds the rsync that a program's words run, if they do: itself, through a wrapper, or in a `-c`. */
 export function findRsync({ argv, directory, environment }: Started): FoundRsync[] {
   const at = argv.findIndex(isRsync);
-  const wrapped = wrappers.has(baseName(argv[0] ?? ""));
+  const wrapped = isWrapper(argv[0] ?? "");
   if (at > 0 && !wrapped) return [];
   if (at >= 0) {
     const words = argv.slice(at + 1);
