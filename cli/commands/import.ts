@@ -2,6 +2,7 @@ import { glob, readdir, readFile, writeFile } from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
+import { TomlError } from "smol-toml";
 import { AppError } from "../../protocol/errors.ts";
 import { importCrontab } from "../import/crontab.ts";
 import { importFtpsync } from "../import/ftpsync.ts";
@@ -49,9 +50,13 @@ function readWith<Value>(path: string, read: () => Value): Value {
     return read();
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
-    throw new AppError("invalid-input", `cannot understand ${path}: ${(cause as Error).message}`, {
-      cause,
-    });
+    const { message } = cause as Error;
+    // The further lines of a TomlError quote the file, which may hold passwords.
+    const why =
+      cause instanceof TomlError
+        ? `${message.split("\n")[0]} (line ${cause.line}, column ${cause.column})`
+        : message;
+    throw new AppError("invalid-input", `cannot understand ${path}: ${why}`, { cause });
   }
 }
 

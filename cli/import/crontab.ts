@@ -6,6 +6,7 @@ import { noteTaker, type Imported, type Note } from "./report.ts";
 import { readRsync } from "./rsync-command.ts";
 import { cronOf } from "./schedule.ts";
 import type { Started } from "./shell-builtins.ts";
+import { withoutSecrets } from "./secrets.ts";
 import { readScript } from "./shell-script.ts";
 import { scriptCalls } from "./script-calls.ts";
 import { unknown, type Variables } from "./shell-words.ts";
@@ -152,7 +153,7 @@ export function importCrontab(
   };
   for (const file of crontabs) {
     for (const entry of crontabEntries(file.text, { system: system || isSystem(file) })) {
-      const about = entry.command.slice(0, 80);
+      const about = withoutSecrets(entry.command).slice(0, 80);
       const { variables } = entry;
       const { started } = readScript(entry.command, { variables: new Map(variables) });
       const any = read({ entry, about, zone }, started);

@@ -1,4 +1,5 @@
 import type { Started } from "./shell-builtins.ts";
+import { wordsWithoutSecrets } from "./secrets.ts";
 import { readScript } from "./shell-script.ts";
 
 /** Programs that run another one as it stands: `nice -n 19 rsync …`. */
@@ -37,13 +38,13 @@ export function findRsync({ argv, directory, environment }: Started): FoundRsync
         argv: args,
         tls: baseName(argv[at]!) === "rsync-ssl",
         directory,
-        wrapper: at > 0 ? argv.slice(0, at).join(" ") : null,
+        wrapper: at > 0 ? wordsWithoutSecrets(argv.slice(0, at)) : null,
       },
     ];
   }
   const text = wrapped ? argv[argv.indexOf("-c") + 1] : undefined;
   if (!argv.includes("-c") || text === undefined || !text.includes("rsync")) return [];
-  const wrapper = argv.slice(0, argv.indexOf("-c") + 1).join(" ");
+  const wrapper = wordsWithoutSecrets(argv.slice(0, argv.indexOf("-c") + 1));
   return readScript(text, { variables: new Map(environment) })
     .started.flatMap((each) => findRsync({ ...each, directory: each.directory ?? directory }))
     .map(({ argv: args, tls, directory: place }) => ({

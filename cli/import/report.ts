@@ -1,4 +1,5 @@
 import type { ProjectCreate } from "../../protocol/project.ts";
+import { withoutSecrets } from "./secrets.ts";
 
 /** What became of something that the old configuration said. */
 export type Note = {
@@ -17,11 +18,11 @@ export type Imported = { projects: ProjectCreate[]; notes: Note[] };
 /** Collects notes about one thing. */
 export function noteTaker(about: string) {
   const notes: Note[] = [];
-  let called = about;
+  let called = withoutSecrets(about);
   const add =
     (kind: Note["kind"]) =>
     (what: string, why: string): void =>
-      void notes.push({ kind, about: called, what, why });
+      void notes.push({ kind, about: called, what: withoutSecrets(what), why });
   /** What it is about has another name than was thought. */
   const rename = (name: string) => {
     called = name;
@@ -43,7 +44,7 @@ const headings = {
   impossible: "Not possible, and what to do instead",
 };
 
-/** The report: what was taken over, changed and not possible, each by project; then what to do next. */
+/** The report: what was taken over, changed and not possible, each by project; then what to do next. No secrets. */
 export function reportText({ projects, notes }: Imported, { file }: { file: string }): string {
   const sections = (["taken", "changed", "impossible"] as const).map((kind) => {
     const told = notes.filter((note) => note.kind === kind);
@@ -56,10 +57,11 @@ export function reportText({ projects, notes }: Imported, { file }: { file: stri
     return [`${headings[kind]}:`, ...blocks].join("\n");
   });
   const keeping = projects.filter(({ rsync }) => rsync?.delete === false).map(({ name }) => name);
-  return [
+  const text = [
     `${projects.length} projects.`,
     ...sections,
     ...(keeping.length > 0 ? [`Nothing is ever deleted in: ${keeping.join(", ")}.`] : []),
     `Next: mirrorfleet apply -f ${file} --dry-run`,
   ].join("\n\n");
+  return withoutSecrets(text);
 }

@@ -5,6 +5,7 @@ import type { NoteTaker } from "./report.ts";
 import { parseOptions, rsyncOptions } from "./rsync-options.ts";
 import { limitsOf, maxDeleteOf } from "./rsync-limits.ts";
 import { sourceOf } from "./rsync-source.ts";
+import { wordsWithoutSecrets } from "./secrets.ts";
 import { unknown } from "./shell-words.ts";
 
 export type RsyncCtx = {
@@ -97,7 +98,7 @@ export function readRsync(
   const { given, operands } = split(argv);
   const last = (name: string) => given.findLast((each) => each.name === name)?.value;
   const has = (...names: string[]) => given.some(({ name }) => names.includes(name));
-  const command = shown(["rsync", ...argv].join(" ")).slice(0, 200);
+  const command = shown(wordsWithoutSecrets(["rsync", ...argv])).slice(0, 200);
   const refuse = (why: string): null => {
     take.impossible(command, why);
     return null;

@@ -27,7 +27,7 @@ export function sourceOf(
   try {
     const source = parseRsyncUrl(`${secure ? "rsyncs" : "rsync"}://${withPort}`);
     const top = operand.endsWith("/") ? null : (source.path?.split("/").at(-1) ?? null);
-    return { url: formatRsyncUrl(source), user: user || null, top };
+    return { url: formatRsyncUrl(source), user: user?.split(":")[0] || null, top };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     return `mirrorfleet cannot pull from there: ${error.message}`;

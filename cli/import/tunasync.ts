@@ -183,7 +183,7 @@ export function draftOfMirror(
       take.impossible(field, "is not known here, and left out");
   if ((mirror.provider ?? "rsync") === "command")
     return refuse(
-      `command = "${mirror.command ?? ""}"`,
+      `command = "${(mirror.command ?? "").trim().replace(/\s.*$/s, " …")}"`,
       "mirrorfleet runs rsync and no programs: leave it where it is, upload what it makes to the master (a project without upstream), and trigger that",
     );
   if (mirror.command) take.changed("command", "the agent's own rsync is used");

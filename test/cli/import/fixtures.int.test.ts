@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -67,6 +67,15 @@ test("a worker.conf of tunasync becomes a fleet file that can be applied", async
   expect(byName["child-one"]!.path).toBe("sub/child-one");
   expect(report).toMatch(/Not possible.*adobe-fonts\n.*runs rsync and no programs/s);
   expect(report).toMatch(/centos-vault\n.*not-here\.txt": its rules cannot be read here/);
+});
+
+test("a fault in a worker.conf is told by its line, which is not shown", async () => {
+  const path = join(await temporaryDirectory(), "worker.conf");
+  await writeFile(path, '[[mirrors]]\npassword = "hunter2"\nupstream = rsync://joe:hunter2@h/m/\n');
+  const run = promisify(execFile)(process.execPath, [program, "import", "tunasync", path]);
+  const { stderr } = (await run.catch((error: unknown) => error)) as { stderr: string };
+  expect(stderr).toMatch(/cannot understand .*worker\.conf: .*\(line 3, column \d+\)\n$/);
+  expect(stderr).not.toContain("hunter");
 });
 
 test("files of ftpsync become a fleet file that can be applied", async () => {
