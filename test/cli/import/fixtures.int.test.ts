@@ -90,7 +90,7 @@ test("files of ftpsync become a fleet file that can be applied", async () => {
   expect(Object.keys(byName).toSorted()).toEqual(["debian", "debian-security"]);
   expect(keeping).toEqual([]);
   expect(byName["debian"]).toMatchObject({
-    upstream: "rsyncs://syncproxy.eu.debian.org/debian/",
+    upstream: "rsyncs://syncproxy.eu.debian.org:1873/debian/",
     schedule: "17 */6 * * *",
     trace: { style: "debian" },
     rsync: { indexesLast: "debian", maxDelete: 40_000, bandwidthKiBps: 50_000 },
