@@ -78,6 +78,18 @@ function withoutOverlaps(drafts: Draft[]): Draft[] {
   return kept;
 }
 
+/** What to do with a project whose tree lies below another root than the first. */
+function moveOf(name: string, { root, fields }: { root: string; fields: Draft["fields"] }): string {
+  const { schedule } = fields;
+  return [
+    "has no schedule yet, since it would start below the first mirror root. After applying, MASTER being the project's master:",
+    `mirrorfleet replica move ${name} MASTER ${root};`,
+    schedule
+      ? `then write schedule "${schedule}" into the file, and apply it again`
+      : "then trigger it",
+  ].join(" ");
+}
+
 /** Gives each project a name of its own and its path below a mirror root. `roots`: those that were named. */
 export function placeDrafts(
   drafts: Draft[],
@@ -95,7 +107,9 @@ export function placeDrafts(
   const taken = new Set<string>();
   const projects: ProjectCreate[] = [];
   for (const { name, destination, fields, take } of kept) {
-    const root = named.find((each) => within(destination, each) && destination !== each);
+    const root = named
+      .filter((each) => within(destination, each) && destination !== each)
+      .toSorted((one, other) => other.length - one.length)[0];
     const path = root && posix.relative(root, destination);
     if (root === undefined || !isRelativePath(path!)) {
       take.impossible(
@@ -106,13 +120,6 @@ export function placeDrafts(
       );
       continue;
     }
-    if (root === "/")
-      take.changed(destination, "its mirror root would be /: name the real one with --root");
-    else if (root !== named[0])
-      take.changed(
-        destination,
-        `after applying, before the first sync: mirrorfleet replica move ${name} HOST --root ${root}`,
-      );
     const unique = [
       name,
       ...Array.from({ length: 99 }, (_, index) => `${name.slice(0, 59)}-${index + 2}`),
@@ -123,7 +130,17 @@ export function placeDrafts(
       take.rename(own);
       take.changed(name, `is called ${own}: another project has that name`);
     }
-    projects.push({ name: own, ...(path !== own && { path: path! }), ...fields });
+    const inFirst = root === named[0];
+    if (root === "/")
+      take.changed(destination, "its mirror root would be /: name the real one with --root");
+    if (!inFirst) take.changed(destination, moveOf(own, { root, fields }));
+    projects.push({
+      name: own,
+      ...(path !== own && { path: path! }),
+      ...fields,
+      // A project starts below its master's first root: it must not before it has been moved.
+      ...(!inFirst && { schedule: null }),
+    });
     take.taken(destination, `from ${fields.upstream}`);
   }
   if (named.length > 0)
