@@ -22,7 +22,8 @@ export type Walk = State & {
   /** States at `return`, and at `break` and `continue`. */
   returns: State[];
   breaks: State[];
-  depth: number;
+  /** Functions that are being called. */
+  calling: readonly Node[];
 };
 
 /** A way that may be gone, or another process: what it sets is its own. */

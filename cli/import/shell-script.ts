@@ -9,15 +9,18 @@ import {
   type Started,
   type Walk,
 } from "./shell-builtins.ts";
-import { arithmeticNames, join } from "./shell-state.ts";
+import { arithmeticNames, forget, join } from "./shell-state.ts";
 import { unknown, type Variables, wordsOf } from "./shell-words.ts";
-
-/** Calls within calls that are followed. */
-const maxDepth = 8;
 
 function call(walk: Walk, body: Node, { argv, node }: { argv: string[]; node: Command }): void {
   const hidden = new Map<string, string | string[] | undefined>();
-  const inner: Walk = { ...walk, hidden, returns: [], breaks: [], depth: walk.depth + 1 };
+  const inner: Walk = {
+    ...walk,
+    hidden,
+    returns: [],
+    breaks: [],
+    calling: [...walk.calling, body],
+  };
   hide(inner, "@");
   walk.variables.set("@", positional(argv.slice(1)));
   for (const each of node.prefix) {
@@ -48,7 +51,9 @@ function command(walk: Walk, node: Command): void {
     ),
   ];
   const body = walk.functions.get(argv[0] ?? "");
-  if (body && walk.depth < maxDepth) return call(walk, body, { argv, node });
+  // What calls itself is not followed: what it leaves is not known.
+  if (body && walk.calling.includes(body)) return forget(walk);
+  if (body) return call(walk, body, { argv, node });
   if (builtin(walk, argv, node)) return;
   const own = fork(walk);
   for (const each of prefixes) assign(own, each);
@@ -188,7 +193,7 @@ export function readScript(
     hidden: null,
     returns: [],
     breaks: [],
-    depth: 0,
+    calling: [],
   };
   walk.exported.delete("@");
   visit(walk, script);

@@ -74,6 +74,10 @@ test.each([
   ["in arithmetic", "E=1; ((E++)); run $E"],
   ["at one place of a list", "A=x; A[1]=y; run $A"],
   ["by who starts it", "P=${1:-debian}; run $P"],
+  [
+    "by a function that calls itself",
+    "E=x; f() { f; f; while y; do f; f; done; E=$E; }; f; run $E",
+  ],
   ["after a word that may be none", "f() { run $2; }; f $X a"],
 ])("what is set %s is not known", (_, text) => {
   expect(
@@ -159,6 +163,13 @@ test("any text is read without a fault", () => {
     "\n",
     "$A",
     "f()",
+    "f",
+    "while",
+    "do",
+    "done",
+    "&&",
+    "||",
+    "local A=",
     ";",
     "<<E",
   );
