@@ -100,7 +100,10 @@ function draftOf(
   const fields = { ...scheduleOf(occasion, take), ...pull.fields };
   const own = nameLike(basename(pull.destination)) ?? name;
   take.rename(own);
-  return { draft: { name: own, destination: pull.destination, fields, take }, notes: [] };
+  return {
+    draft: { name: own, destination: pull.destination, fields, take, way: found.way },
+    notes: [],
+  };
 }
 
 /**

@@ -22,10 +22,11 @@ export type FoundRsync = {
   directory: string | undefined;
   /** What it ran through; null: nothing. */
   wrapper: string | null;
+  way: Started["way"];
 };
 
 /** Finds the rsync that a program's words run, if they do: itself, through a wrapper, or in a `-c`. */
-export function findRsync({ argv, directory, environment }: Started): FoundRsync[] {
+export function findRsync({ argv, directory, environment, way }: Started): FoundRsync[] {
   const at = argv.findIndex(isRsync);
   const wrapped = isWrapper(argv[0] ?? "");
   if (at > 0 && !wrapped) return [];
@@ -38,6 +39,7 @@ export function findRsync({ argv, directory, environment }: Started): FoundRsync
         argv: args,
         tls: baseName(argv[at]!) === "rsync-ssl",
         directory,
+        way,
         wrapper: at > 0 ? wordsWithoutSecrets(argv.slice(0, at)) : null,
       },
     ];
@@ -51,6 +53,7 @@ export function findRsync({ argv, directory, environment }: Started): FoundRsync
       argv: args,
       tls,
       directory: place,
+      way,
       wrapper,
     }));
 }

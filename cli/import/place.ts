@@ -9,6 +9,8 @@ export type Draft = {
   destination: string;
   fields: Omit<ProjectCreate, "name" | "path">;
   take: NoteTaker;
+  /** Way of a script's condition that it stands in. */
+  way?: object | null;
 };
 
 /** A valid project name that looks like a text; null where nothing of it can stand in one. */
@@ -53,6 +55,17 @@ function mergeStages(first: Draft, second: Draft): void {
   );
 }
 
+/** Of two passes that need not run together, it is not known which one protects what the other deletes. */
+function keepAll(first: Draft, second: Draft): void {
+  if (!first.fields.rsync?.delete && !second.fields.rsync?.delete) return;
+  second.fields.rsync = { ...second.fields.rsync, delete: false };
+  delete second.fields.rsync.maxDelete;
+  second.take.changed(
+    "--delete",
+    "nothing is deleted: the script has several rsyncs for this directory, and a condition chooses: compare them, then set rsync.delete",
+  );
+}
+
 /** Makes one of what two passes from one source into one directory were; says where directories overlap. */
 function withoutOverlaps(drafts: Draft[]): Draft[] {
   const kept: Draft[] = [];
@@ -60,6 +73,9 @@ function withoutOverlaps(drafts: Draft[]): Draft[] {
     const same = kept.findIndex(({ destination }) => destination === draft.destination);
     const before = kept[same];
     if (before && before.fields.upstream === draft.fields.upstream) {
+      const together = (before.way ?? null) === (draft.way ?? null);
+      const alike = JSON.stringify(before.fields.rsync) === JSON.stringify(draft.fields.rsync);
+      if (!together && !alike) keepAll(before, draft);
       mergeStages(before, draft);
       kept[same] = draft;
       continue;

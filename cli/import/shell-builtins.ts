@@ -9,6 +9,8 @@ export type Started = {
   argv: string[];
   directory: string | undefined;
   environment: Variables;
+  /** The way of a condition that it stands in; others of the same way run whenever it does. */
+  way: object | null;
 };
 
 /** A walk through a script. */
@@ -22,6 +24,7 @@ export type Walk = State & {
   /** States at `return`, and at `break` and `continue`. */
   returns: State[];
   breaks: State[];
+  way: object | null;
   /** Functions that are being called. */
   calling: readonly Node[];
 };

@@ -59,7 +59,7 @@ function command(walk: Walk, node: Command): void {
   for (const each of prefixes) assign(own, each);
   const names = new Set([...exported, ...prefixes.map(({ name }) => name), "*"]);
   const environment = new Map([...own.variables].filter(([name]) => names.has(name)));
-  walk.started.push({ argv, directory: walk.directory, environment });
+  walk.started.push({ argv, directory: walk.directory, environment, way: walk.way });
 }
 
 function list(walk: Walk, statements: readonly Statement[]): void {
@@ -70,7 +70,7 @@ function list(walk: Walk, statements: readonly Statement[]): void {
 /** Ways of which one is gone, or none. */
 function maybe(walk: Walk, ways: ((way: Walk) => void)[]): void {
   const ends = ways.map((go) => {
-    const way = fork(walk);
+    const way = { ...fork(walk), way: {} };
     go(way);
     return way;
   });
@@ -88,12 +88,17 @@ function repeat(walk: Walk, go: (round: Walk) => void): void {
   round(walk.started);
 }
 
+const isTest = (node: Node) =>
+  node.type === "TestCommand" ||
+  (node.type === "Command" && ["[", "test"].includes(node.name?.value ?? ""));
+
 /** After "&&" and "||" a program runs or not, but an rsync there is meant. */
 function andOr(walk: Walk, { commands, operators }: Extract<Node, { type: "AndOr" }>): void {
   const or = operators.indexOf("||");
   const chain = commands.slice(0, or === -1 ? commands.length : or + 1);
   visit(walk, chain[0]!);
-  let last = walk;
+  // "first && second" are two passes, where the first is no test.
+  let last = isTest(chain[0]!) ? { ...walk, way: {} } : walk;
   const ends = chain.slice(1).map((each) => {
     last = fork(last);
     visit(last, each);
@@ -193,6 +198,7 @@ export function readScript(
     hidden: null,
     returns: [],
     breaks: [],
+    way: null,
     calling: [],
   };
   walk.exported.delete("@");

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { placeDrafts } from "../../../cli/import/place.ts";
 import { crontabEntries, importCrontab } from "../../../cli/import/crontab.ts";
 import { cronEvery, cronOf } from "../../../cli/import/schedule.ts";
 
@@ -85,3 +86,28 @@ test.each([
     expect(destinations(line, script)).toEqual(made);
   },
 );
+
+const plain = "rsync -a rsync://h.example/m/ /srv/m/";
+const deleting = "rsync -a --delete rsync://h.example/m/ /srv/m/";
+const excluding = "rsync -a --delete --exclude=/local rsync://h.example/m/ /srv/m/";
+
+test.each([
+  [`if daily; then ${plain}; else ${deleting}; fi`, false],
+  [`if daily; then ${excluding}; else ${deleting}; fi`, false],
+  [`${plain}; [ "$(date +%u)" = 7 ] && ${deleting}`, false],
+  [`case $1 in a) ${deleting};; b) ${plain};; esac`, false],
+  [`if free; then ${plain}; ${deleting}; fi`, true],
+  [`${plain} && ${deleting}`, true],
+  [`${plain} || exit 1; ${deleting}`, true],
+  [`[ -d /srv/m ] && ${plain} && ${deleting}`, true],
+  [`if free; then ${deleting}; else ${deleting}; fi`, true],
+])("two rsyncs of one directory delete only where they run together: %s", (script, deletes) => {
+  const files = [{ path: "sync.sh", text: `#!/bin/sh\n${script}\n` }];
+  const { drafts, notes } = importCrontab(files, {
+    zone: "UTC",
+    system: false,
+    readText: () => null,
+  });
+  const { projects } = placeDrafts(drafts, { roots: ["/srv"], notes });
+  expect(projects.map(({ name, rsync }) => [name, rsync?.delete])).toEqual([["m", deletes]]);
+});
