@@ -1,5 +1,5 @@
 const names = String.raw`\w*(?:PASS|SECRET|TOKEN|KEY)\w*`;
-const assigned = new RegExp(String.raw`\b(${names})=(?:"[^"\n]*"|'[^'\n]*'|\S)+`, "gi");
+const assigned = new RegExp(String.raw`\b(${names})=(?!…)(?:"[^"\n]*"|'[^'\n]*'|\S)+`, "gi");
 const word = new RegExp(String.raw`^(${names})=.*$`, "is");
 
 /** A text as it may be shown: without the values of variables that are named for secrets, and without passwords of URLs. */

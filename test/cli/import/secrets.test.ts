@@ -8,6 +8,7 @@ test.each([
   ["RSYNC_PASSWORD=hunter2 rsync", "RSYNC_PASSWORD=… rsync"],
   ["A_TOKEN='hunter 2' x api_key=hunter2;y", "A_TOKEN=… x api_key=…"],
   ['PASS="hunter 2"', "PASS=…"],
+  ["env RSYNC_PASSWORD=…: left out", "env RSYNC_PASSWORD=…: left out"],
   ["rsync://joe:hunter@2@h.example/m x", "rsync://joe@h.example/m x"],
   ["joe:hunter2@h.example::m", "joe@h.example::m"],
   ["sshpass -p hunter2 ssh", "sshpass -p … ssh"],
