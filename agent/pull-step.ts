@@ -3,7 +3,7 @@ import type { Carry, SyncSpec } from "../protocol/order.ts";
 import { nothingDone, type Progress, type Report } from "../protocol/report.ts";
 import { changeListsModule, formatRsyncUrl, type Source } from "../protocol/rsync.ts";
 import { applyLists } from "./changes/apply.ts";
-import { placeOf, recallCarried, rememberCarried } from "./changes/carried.ts";
+import { forgetCarried, placeOf, recallCarried, rememberCarried } from "./changes/carried.ts";
 import type { Journal } from "./changes/journal.ts";
 import type { AgentCtx } from "./context.ts";
 import { allowsSource } from "./policy.ts";
@@ -181,11 +181,13 @@ async function pullMaster(ctx: AgentCtx, pull: Pull, { carry }: { carry: Carry }
   } else if (byLists) result = await reconcile(ctx, pull, { byLists, onChange });
   else result = await scan(ctx, pull, { onChange });
   // No list will take it away again: the next sync must compare the whole tree.
-  if (incoming.length > 0)
+  if (incoming.length > 0) {
+    await forgetCarried(key);
     input.onLine(
       `${incoming[0]!} may be half a file of a pull at work on the master: the next sync scans`,
     );
-  else if (result.outcome === "ok") await rememberCarried({ ...key, generation: carry.generation });
+  } else if (result.outcome === "ok")
+    await rememberCarried({ ...key, generation: carry.generation });
   return result;
 }
 

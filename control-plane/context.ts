@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Oidc } from "./auth/oidc.ts";
 import type { Secrets } from "./auth/secrets.ts";
 import type { Database } from "./db/connect.ts";
-import type { Share } from "./shared.ts";
+import type { Share } from "./sharing.ts";
 
 /** What every operation of the control plane gets first. Holds no state of its own. */
 export type Ctx = {

@@ -26,7 +26,7 @@ import { createApp } from "./http/app.ts";
 import { packLogs } from "./pack-logs.ts";
 import { repeat } from "./repeat.ts";
 import { removeOld } from "./retention.ts";
-import { openShare } from "./shared.ts";
+import { openShare } from "./sharing.ts";
 import { materialiseDue } from "./schedule/materialise.ts";
 
 export type RunningServer = {

@@ -3,7 +3,7 @@ import type { Alert, AlertCondition } from "../../protocol/alert.ts";
 import { readAlerts } from "../db/queries/alerts.ts";
 import { type Matrix, readMatrix } from "../db/queries/fleet-matrix.ts";
 import { readStatus } from "../db/queries/settings.ts";
-import { shared } from "../shared.ts";
+import { shared } from "../sharing.ts";
 import { attention, totals } from "./attention.ts";
 import { type Filter, filtered, filterForm, filterOf } from "./fleet-filter.ts";
 import { html } from "./html.ts";

@@ -113,3 +113,16 @@ test("a scan that meets a half file of a pull at work on the master is followed 
   await pull(whole);
   expect(await follow(1, whole)).toBe("lists");
 });
+
+test("a comparison that meets one at the generation which the host has already is followed by another, too", async () => {
+  const { root, hostRoots, masterRoot, pull, follow, differences } = await begin();
+  const half = join(masterRoot, "pool/.file-1.a1B2c3");
+  await writeFile(half, "half");
+  expect(await follow(0, whole, { reconcile: true })).toBe("scan");
+  expect(await readdir(join(hostRoots[0]!, "pool"))).toContain(".file-1.a1B2c3");
+  await rm(half);
+  await writeFile(join(root, "pool/file-1"), "whole");
+  await pull(whole);
+  expect(await follow(0, whole)).toBe("scan");
+  expect(await differences(0)).toEqual([]);
+});

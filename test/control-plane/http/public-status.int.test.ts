@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { createApp } from "../../../control-plane/http/app.ts";
-import { openShare } from "../../../control-plane/shared.ts";
+import { openShare } from "../../../control-plane/sharing.ts";
 import { createProject, trigger, useFleet, work } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();

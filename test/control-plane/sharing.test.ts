@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { openShare, shared } from "../../control-plane/shared.ts";
+import { openShare, shared } from "../../control-plane/sharing.ts";
 
 test("who asks at the same time or soon after gets one reading, and later another", async () => {
   let readings = 0;
