@@ -1,4 +1,5 @@
-import { chmod, mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
+import { chmodSync, mkdirSync, renameSync } from "node:fs";
+import { readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { AppError } from "../protocol/errors.ts";
 
@@ -18,9 +19,9 @@ function timeOf(name: string): number {
 export type QuarantineEntry = {
   directory: string;
   /** Moves a file there. @throws AppError `conflict` for another file system. */
-  take: (input: { from: Buffer; path: string }) => Promise<void>;
+  take: (input: { from: Buffer; path: string }) => void;
   /** Notes a directory that was deleted. */
-  makeDirectory: (input: { path: string; mode: number }) => Promise<void>;
+  makeDirectory: (input: { path: string; mode: number }) => void;
 };
 
 /** A new entry; on disk it is there from the first deletion on. */
@@ -38,20 +39,22 @@ export function newQuarantineEntry({
   const above = (path: string) => bytes(dirname(path));
   return {
     directory,
-    take: async ({ from, path }) => {
-      await mkdir(above(path), { recursive: true });
-      await rename(from, bytes(path)).catch((cause: NodeJS.ErrnoException) => {
-        if (cause.code !== "EXDEV") throw cause;
+    take: ({ from, path }) => {
+      mkdirSync(above(path), { recursive: true });
+      try {
+        renameSync(from, bytes(path));
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code !== "EXDEV") throw cause;
         throw new AppError(
           "conflict",
           `nothing can be moved to ${quarantine} from here: MIRRORFLEET_QUARANTINES must be on the file system of its mirror root`,
           { cause },
         );
-      });
+      }
     },
-    makeDirectory: async ({ path, mode }) => {
-      await mkdir(bytes(path), { recursive: true });
-      await chmod(bytes(path), mode | 0o700);
+    makeDirectory: ({ path, mode }) => {
+      mkdirSync(bytes(path), { recursive: true });
+      chmodSync(bytes(path), mode | 0o700);
     },
   };
 }

@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, rename, unlink, utimes } from "node:fs/promises";
+import { lstat, open, rename, unlink } from "node:fs/promises";
 import { posix } from "node:path";
 import type { SyncSpec } from "../protocol/order.ts";
 import type { Report } from "../protocol/report.ts";
 import type { Source } from "../protocol/rsync.ts";
 import type { AgentCtx } from "./context.ts";
 import { resolveDestination } from "./destination.ts";
-import { entryIn, openBelow, pathOfOpen } from "./open-below.ts";
+import { type Directory, entryIn, noteTimes, openBelow } from "./open-below.ts";
 import { debianTrace, isBy, serialOf, timestamp } from "./trace-text.ts";
 
 const usualTimestamp = ".lastsync";
@@ -24,7 +24,7 @@ export function traceFileOf(
 }
 
 /** What a file in an open directory begins with; null where there is none, "" for what is no plain file. */
-async function peek(directory: FileHandle, name: string): Promise<string | null> {
+async function peek(directory: Directory, name: string): Promise<string | null> {
   const path = entryIn(directory, name);
   const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "ENOENT") throw error;
@@ -40,9 +40,6 @@ async function peek(directory: FileHandle, name: string): Promise<string | null>
   }
 }
 
-/** Cut off after the microsecond: rounded up, a time could become one of the next second. */
-const secondsOf = (nanoseconds: bigint) => Number(nanoseconds / 1000n) / 1e6;
-
 /** Now, or what rsync takes for later than the file that is there: two of one size and second are the same to it. */
 async function timeAfter(path: Buffer): Promise<number> {
   const now = Date.now() / 1000;
@@ -51,11 +48,11 @@ async function timeAfter(path: Buffer): Promise<number> {
 }
 
 async function putFile(
-  directory: FileHandle,
+  directory: Directory,
   { name, text }: { name: string; text: string },
 ): Promise<void> {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  const { atimeNs, mtimeNs } = await lstat(`${pathOfOpen(directory)}/.`, { bigint: true });
+  const restoreTimes = noteTimes(directory);
   const [target, temporary] = [entryIn(directory, name), entryIn(directory, `.${randomUUID()}`)];
   const at = await timeAfter(target);
   const file = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
@@ -73,8 +70,7 @@ async function putFile(
     await unlink(temporary).catch(() => undefined);
     throw error;
   } finally {
-    // Its own time is the source's: another one would be a change in the next scan.
-    await utimes(pathOfOpen(directory), secondsOf(atimeNs), secondsOf(mtimeNs));
+    restoreTimes();
   }
 }
 
@@ -92,7 +88,7 @@ type Left = { written: boolean; trouble: string };
 
 async function leaveIn(
   { identity: { hostId, host } }: AgentCtx,
-  directory: FileHandle,
+  directory: Directory,
   { path, sync, ifMissing, ...input }: Input & { path: string },
 ): Promise<Left> {
   const name = posix.basename(path);
@@ -121,14 +117,14 @@ export async function leaveTrace(ctx: AgentCtx, input: Input): Promise<Left> {
   const without = (why: string) => ({ written: false, trouble: `no trace file: ${why}` });
   try {
     const top = await resolveDestination({ mirrorRoot: root, destination: sync.path });
-    const below = await openBelow({ root: top });
+    const below = openBelow({ root: top });
     try {
       const parent = posix.dirname(path);
-      const directory = await below.directory(parent === "." ? "" : parent);
+      const directory = below.directory(parent === "." ? "" : parent);
       if (typeof directory !== "string") return await leaveIn(ctx, directory, { ...input, path });
       return without(`the tree has no directory ${parent}`);
     } finally {
-      await below.close();
+      below.close();
     }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

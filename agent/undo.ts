@@ -41,7 +41,7 @@ async function restoreDirectory(
     const text = name.name.toString("latin1");
     const inner = path === "" ? text : `${path}/${text}`;
     const source = Buffer.from(`${entry}/${inner}`, "latin1");
-    const directory = await below.directory(path);
+    const directory = below.directory(path);
     if (typeof directory === "string") {
       counts.left += 1;
       continue;
@@ -58,7 +58,7 @@ async function restoreDirectory(
       );
       if (made) counts.restored += 1;
       await restoreDirectory(below, { entry, path: inner, counts, onLine });
-      const opened = made ? await below.directory(inner) : "missing";
+      const opened = made ? below.directory(inner) : "missing";
       if (typeof opened !== "string") await chmod(pathOfOpen(opened), mode & 0o7777);
     } else if (await putBack({ from: source, to: target })) {
       counts.restored += 1;
@@ -120,11 +120,11 @@ export async function undoDeletions({
 }): Promise<Counts> {
   const counts = { restored: 0, left: 0 };
   if ((await lstat(entry).catch(() => null)) === null) return counts;
-  const below = await openBelow({ root: destination });
+  const below = openBelow({ root: destination });
   try {
     await restoreDirectory(below, { entry, path: "", counts, onLine });
   } finally {
-    await below.close();
+    below.close();
   }
   if (counts.left > 0) await markUndone({ entry });
   return counts;

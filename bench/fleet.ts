@@ -30,7 +30,7 @@ export async function inTemporaryDirectory(
   }
 }
 
-/** A real fleet with one project, "bench": control plane, upstream, master, FTP hosts. */
+/** A real fleet with two projects of one upstream: control plane, upstream, master, FTP hosts. */
 export async function startFleet(
   place: Place,
   { tree, hosts: count }: { tree: string; hosts: number },
@@ -52,9 +52,11 @@ export async function startFleet(
   // As the administrator of a Debian mirror would have it: the tree is like that of Debian's pool.
   const rsync = { indexesLast: "debian" as const };
   await client.createProject({ name: "bench", upstream, maxDeletePercent: 100, rsync });
+  // In one pass, as one rsync does it.
+  await client.createProject({ name: "plain", upstream });
   /** Syncs, and waits for the end. */
-  const sync = async (): Promise<RunDetail> => {
-    const { id } = await client.syncProject("bench");
+  const sync = async (project: "bench" | "plain" = "bench"): Promise<RunDetail> => {
+    const { id } = await client.syncProject(project);
     for (;;) {
       const run = await client.getRun(id);
       if (run.state === "succeeded") return run;

@@ -1,8 +1,9 @@
-import { createReadStream } from "node:fs";
-import { lstat, mkdir, rm } from "node:fs/promises";
+import { createReadStream, lstatSync } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Carry } from "../../protocol/order.ts";
 import type { Result } from "../../protocol/report.ts";
+import { turns } from "../open-below.ts";
 import type { QuarantineEntry } from "../quarantine.ts";
 import { pathsArgv, type Pull, topArgv } from "../rsync/argv.ts";
 import { connectionOf } from "../rsync/connection.ts";
@@ -37,11 +38,20 @@ function checkDeletions({ deleted, replaced }: PathFiles, { files, pull }: Input
     throw new ListsUnusable(`the change lists delete ${deletions} of ${files} entries`);
 }
 
+function isDirectory(path: Buffer): boolean {
+  try {
+    return lstatSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
 /** Somebody has put something else in a directory's place, or taken it away: only a scan puts that right. */
 async function checkDirectories({ known }: PathFiles, { destination }: Input): Promise<void> {
+  const pause = turns();
   for await (const path of splitAtNul(createReadStream(known.path))) {
-    const found = await lstat(Buffer.from(`${destination}/${path}`, "latin1")).catch(() => null);
-    if (!found?.isDirectory())
+    await pause();
+    if (!isDirectory(Buffer.from(`${destination}/${path}`, "latin1")))
       throw new ListsUnusable(`${escapePath(path)} is no directory on this host any more`);
   }
 }
@@ -113,19 +123,15 @@ async function bring(
   const atOnce = indexPatterns(input.pull.options).length > 0;
   and(await pullPaths(ctx, input, files.payload, { atOnce }));
   and(await pullPaths(ctx, input, files.indexes, { atOnce: false }));
-  if (deletes) {
-    and(await remove(input, files.deleted, { directory, mayBeReplaced: false }));
-    // The deletions have changed the times of what they were in.
-    and(await pullPaths(ctx, input, files.above, { atOnce: true }));
-  }
+  if (deletes) and(await remove(input, files.deleted, { directory, mayBeReplaced: false }));
   if (files.top) and(await pullListed(ctx, input, { argv: topArgv(input) }));
   return done;
 }
 
 /**
  * Brings a tree from one generation to another by what changed, not by what exists. What changed comes
- * first, indexes after it; then exactly what the lists say was deleted goes, and the directories above
- * get their times. Null where that was not possible to the letter: the whole tree must be scanned.
+ * first, indexes after it; then exactly what the lists say was deleted goes, and leaves the directories
+ * as they are. Null where that was not possible to the letter: the whole tree must be scanned.
  */
 export async function applyLists(
   ctx: RsyncCtx,

@@ -156,9 +156,9 @@ function indexMatcher(options: RsyncOptions): (path: string) => boolean {
   return (path) => path !== "." && matcher.ignores(unescapePath(path));
 }
 
-const names = ["payload", "indexes", "deleted", "above", "replaced", "known"] as const;
+const names = ["payload", "indexes", "deleted", "replaced", "known"] as const;
 /** What the source is asked for; the others are looked for in the destination. */
-const asked = new Set<(typeof names)[number]>(["payload", "indexes", "above"]);
+const asked = new Set<(typeof names)[number]>(["payload", "indexes"]);
 
 /** Files of NUL-terminated paths, with the number of paths in each. `top`: the tree's top directory changes, too. */
 export type PathFiles = Record<(typeof names)[number], { path: string; paths: number }> & {

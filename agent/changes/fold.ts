@@ -72,11 +72,11 @@ function withoutKnown() {
 /** What a host asks its master for, or takes away. */
 export type Wanted = {
   /**
-   * `payload`: what changed, the leaders of hard links, and the directories above them. `indexes`: the
-   * same of what comes after that. `deleted`: each entry that was deleted. `above`: the directories
-   * above them. `replaced`: each entry that was deleted in a directory that has become something else.
+   * `payload`: what changed, the leaders of hard links, and the directories above them and above what
+   * was deleted. `indexes`: the same of what comes after that. `deleted`: each entry that was deleted.
+   * `replaced`: each entry that was deleted in a directory that has become something else.
    */
-  list: "payload" | "indexes" | "deleted" | "above" | "replaced";
+  list: "payload" | "indexes" | "deleted" | "replaced";
   path: string;
   /** A directory that was there before all of the changes: the host must have it. */
   known?: boolean;
@@ -90,7 +90,7 @@ export async function* foldSorted(
   sorted: AsyncIterable<string>,
   { isIndex }: { isIndex: (path: string) => boolean },
 ): AsyncGenerator<Wanted> {
-  const fresh = { payload: withoutKnown(), indexes: withoutKnown(), above: withoutKnown() };
+  const fresh = { payload: withoutKnown(), indexes: withoutKnown() };
   let gone: { path: string; list: "deleted" | "replaced" } | null = null;
   for await (const { path, state, before } of lastStates(sorted)) {
     if (gone !== null && isBelow(path, gone.path)) {
@@ -102,7 +102,7 @@ export async function* foldSorted(
     if (state === "deleted") {
       gone = { path, list: "deleted" };
       yield { list: "deleted", path };
-      for (const each of fresh.above(above)) yield { list: "above", path: each, known: true };
+      for (const each of fresh.payload(above)) yield { list: "payload", path: each, known: true };
     } else {
       if (state === "other") gone = { path, list: "replaced" };
       const list = isIndex(path) ? "indexes" : "payload";

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
@@ -71,6 +72,18 @@ function lineSplitter(onLine: (line: string) => void) {
       if (rest !== "") onLine(rest);
     },
   };
+}
+
+/**
+ * Leaves a stream that has just been read alone for a millisecond. rsync writes each line by itself: it
+ * takes a quarter longer where its reader is woken for each. Node has no public way to do so.
+ */
+function restFromReading(stream: Readable): void {
+  const pipe = () =>
+    (stream as unknown as { _handle: { readStop: () => void; readStart: () => void } | null })
+      ._handle;
+  pipe()?.readStop();
+  setTimeout(() => pipe()?.readStart(), 1);
 }
 
 function groupLives(pid: number): boolean {
@@ -188,6 +201,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
   });
   child.stdout.on("data", (chunk: Buffer) => {
     alive();
+    restFromReading(child.stdout);
     stdout.write(chunk);
   });
   child.stderr.on("data", stderr.write);

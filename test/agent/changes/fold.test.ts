@@ -24,7 +24,7 @@ test("a path that was deleted and came again is asked for, and one that came and
   expect(await fold(["*deleting   one//", ">f+++++++++ one//"])).toEqual({ payload: [".", "one"] });
   expect(await fold([">f+++++++++ one//", "*deleting   one//"])).toEqual({
     deleted: ["one"],
-    above: ["."],
+    payload: ["."],
   });
 });
 
@@ -33,7 +33,7 @@ test("of a deleted directory each entry is named, and the directories above get 
     await fold(["*deleting   a/b/file//", "*deleting   a/b///", "*deleting   a/b c//"]),
   ).toEqual({
     deleted: ["a/b", "a/b/file", "a/b c"],
-    above: [".", "a"],
+    payload: [".", "a"],
   });
 });
 

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { removeListed } from "../../../agent/changes/remove.ts";
@@ -46,6 +46,30 @@ test("what has gone already is passed over, so that it can be done again", async
   const { remove } = await makeTree(["a/one"]);
   expect(await remove(["b/c/two", "a/one", "a"])).toBe(2);
   expect(await remove(["b/c/two", "a/one", "a"])).toBe(0);
+});
+
+test("the directories that stay keep their mode and their times", async () => {
+  const { root, remove } = await makeTree(["a/one", "a/b/two", "a/b/three", "four"]);
+  const long = new Date("1969-12-31T23:59:59.250Z");
+  const times: Record<string, Date> = {
+    "": new Date("2020-02-29T12:00:00.123Z"),
+    a: long,
+    "a/b": new Date("2001-09-09T01:46:40.999Z"),
+  };
+  for (const [path, time] of Object.entries(times)) await utimes(join(root, path), time, time);
+  await chmod(join(root, "a"), 0o555);
+  expect(await remove(["four", "a/one", "a/b/two"])).toBe(3);
+  for (const [path, time] of Object.entries(times))
+    expect((await stat(join(root, path))).mtime).toEqual(time);
+  expect((await stat(join(root, "a"))).mode & 0o777).toBe(0o555);
+});
+
+test("the times are kept, too, where it ends half way", async () => {
+  const { root, remove } = await makeTree(["a/b/named", "a/b/not-named", "a/b/other"]);
+  const time = new Date("2020-02-29T12:00:00Z");
+  await utimes(join(root, "a/b"), time, time);
+  await expect(remove(["a/b/named", "a/b"])).rejects.toThrow(ListsUnusable);
+  expect((await stat(join(root, "a/b"))).mtime).toEqual(time);
 });
 
 test("a directory that holds more than was named stays", async () => {
