@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { compareTrees } from "../demo/compare.ts";
 import { type Place, startUpstream } from "../demo/fleet.ts";
@@ -107,7 +107,10 @@ export async function fanout(
   print(`\n${files} files, ${count} hosts`);
   makePool(tree, { files });
   const { sync, hosts, treeOf } = await startFleet(place, { tree, hosts: count });
-  const [inOnePass, first] = [slowestOf(await sync("plain")), slowestOf(await sync())];
+  const inOnePass = slowestOf(await sync("plain"));
+  for (const host of ["master", ...hosts])
+    await rm(treeOf(host, "plain"), { recursive: true, force: true });
+  const first = slowestOf(await sync());
   const peers = await startPeers(place, { master: treeOf("master") });
   print(
     `first sync of all files, on the slowest host: ${inOnePass.toFixed(1)} s, with indexes last ${first.toFixed(1)} s; bare rsync alone ${peers.full.toFixed(1)} s`,
@@ -131,7 +134,10 @@ export async function fanout(
     const list = await peers.list(made);
     const lsyncdSeconds = await peers.lsyncd(made);
     const ftpsyncSeconds = await peers.runFtpsync();
-    await verify({ expected: tree, actual: [...hosts.map(treeOf), ...peers.trees] });
+    await verify({
+      expected: tree,
+      actual: [...hosts.map((host) => treeOf(host)), ...peers.trees],
+    });
     row([
       String(k),
       wall,

@@ -67,7 +67,8 @@ export async function startFleet(
       await sleep(20);
     }
   };
-  const treeOf = (host: string) => join(rootOf(directory, host), "bench");
+  const treeOf = (host: string, project: "bench" | "plain" = "bench") =>
+    join(rootOf(directory, host), project);
   return { sync, hosts, treeOf };
 }
 
