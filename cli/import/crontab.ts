@@ -58,7 +58,7 @@ const isSystem = ({ path }: TextFile) =>
   /(^|\/)(cron\.d\/[^/]+|crontab)$/.test(path) && !path.includes("spool");
 
 /** What starts a program: its schedule, if that is known, and where it was read. */
-type Occasion = { entry: Entry | null; about: string; zone: string };
+type Occasion = { entry: Entry | null; about: string; zone: string; isScript: boolean };
 
 function scheduleOf(
   { entry, zone }: Occasion,
@@ -91,7 +91,11 @@ function draftOf(
   const name = nameLike(basename(last)) ?? nameLike(basename(occasion.about)) ?? "project";
   const take = noteTaker(last.includes(unknown) ? occasion.about : name);
   const pull = readRsync({ take, readText }, found);
-  if (pull === null) return { draft: null, notes: take.notes };
+  if (pull === null) {
+    const { about } = occasion;
+    if (occasion.isScript) take.rename(`${about}, line ${found.line}`);
+    return { draft: null, notes: take.notes };
+  }
   if (found.wrapper)
     take.taken(
       found.wrapper,
@@ -132,13 +136,22 @@ export function importCrontab(
     }
     return any;
   };
+  const noteUnread = (about: string, unread: Map<number, string>) => {
+    for (const [line, text] of unread)
+      notes.push({
+        kind: "impossible",
+        about: `${about}, line ${line}`,
+        what: withoutSecrets(text).slice(0, 200),
+        why: "only a run tells what this starts: look there, and write its projects by hand if it starts an rsync",
+      });
+  };
   const begun = new Set<string>();
   const readFileOf = (script: TextFile, entry: Entry | null, variables: Variables) => {
     const call = JSON.stringify([script.path, ...variables]);
     if (begun.has(call)) return;
     begun.add(call).add(script.path);
     const about = basename(script.path);
-    const { started, errors } = readScript(script.text, { variables });
+    const { started, errors, unread } = readScript(script.text, { variables });
     if (errors.length > 0)
       notes.push({
         kind: "impossible",
@@ -146,7 +159,8 @@ export function importCrontab(
         what: errors[0]!,
         why: "the script cannot be read in whole: what follows may be missing",
       });
-    if (!read({ entry, about, zone }, started))
+    noteUnread(about, unread);
+    if (!read({ entry, about, zone, isScript: true }, started))
       notes.push({
         kind: "impossible",
         about,
@@ -158,8 +172,9 @@ export function importCrontab(
     for (const entry of crontabEntries(file.text, { system: system || isSystem(file) })) {
       const about = withoutSecrets(entry.command).slice(0, 80);
       const { variables } = entry;
-      const { started } = readScript(entry.command, { variables: new Map(variables) });
-      const any = read({ entry, about, zone }, started);
+      const { started, unread } = readScript(entry.command, { variables: new Map(variables) });
+      noteUnread(about, unread);
+      const any = read({ entry, about, zone, isScript: false }, started);
       const calls = scripts.flatMap((script) =>
         scriptCalls(script.path, { command: entry.command, started, variables }).map((call) => ({
           script,

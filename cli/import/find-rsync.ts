@@ -23,10 +23,11 @@ export type FoundRsync = {
   /** What it ran through; null: nothing. */
   wrapper: string | null;
   way: Started["way"];
+  line: number;
 };
 
 /** Finds the rsync that a program's words run, if they do: itself, through a wrapper, or in a `-c`. */
-export function findRsync({ argv, directory, environment, way }: Started): FoundRsync[] {
+export function findRsync({ argv, directory, environment, way, line }: Started): FoundRsync[] {
   const at = argv.findIndex(isRsync);
   const wrapped = isWrapper(argv[0] ?? "");
   if (at > 0 && !wrapped) return [];
@@ -40,6 +41,7 @@ export function findRsync({ argv, directory, environment, way }: Started): Found
         tls: baseName(argv[at]!) === "rsync-ssl",
         directory,
         way,
+        line,
         wrapper: at > 0 ? wordsWithoutSecrets(argv.slice(0, at)) : null,
       },
     ];
@@ -54,6 +56,7 @@ export function findRsync({ argv, directory, environment, way }: Started): Found
       tls,
       directory: place,
       way,
+      line,
       wrapper,
     }));
 }

@@ -11,6 +11,8 @@ export type Started = {
   environment: Variables;
   /** The way of a condition that it stands in; others of the same way run whenever it does. */
   way: object | null;
+  /** Line of the script, from 1. */
+  line: number;
 };
 
 /** A walk through a script. */
@@ -27,6 +29,12 @@ export type Walk = State & {
   way: object | null;
   /** Functions that are being called. */
   calling: readonly Node[];
+  /** Line of a position in what is being read. */
+  lineOf: (position: number) => number;
+  /** What `eval` runs that only a run would tell, by line. */
+  unread: Map<number, string>;
+  /** How many `eval` are within each other. */
+  evals: number;
 };
 
 /** A way that may be gone, or another process: what it sets is its own. */
@@ -79,7 +87,7 @@ export function builtin(walk: Walk, argv: string[], node: Command): boolean {
     declaration(walk, node, name);
   else if (["cd", "pushd", "popd"].includes(name))
     walk.directory = first?.startsWith("/") && !first.includes(unknown) ? first : undefined;
-  else if ([".", "source", "eval"].includes(name)) forget(walk);
+  else if ([".", "source"].includes(name)) forget(walk);
   else if (name === "return") walk.returns.push(fork(walk));
   else if (name === "break" || name === "continue") walk.breaks.push(fork(walk));
   else if (name === "shift") {
@@ -90,5 +98,5 @@ export function builtin(walk: Walk, argv: string[], node: Command): boolean {
     const from = argv.indexOf("--");
     variables.set("@", from > 0 ? positional(argv.slice(from + 1)) : unknown);
   } else return false;
-  return name !== "eval";
+  return true;
 }

@@ -1,4 +1,4 @@
-import { type Command, type CommandNode, parse, type Statement } from "unbash";
+import { type Command, type CommandNode, parse, type ParsedScript, type Statement } from "unbash";
 import {
   assign,
   builtin,
@@ -9,6 +9,8 @@ import {
   type Started,
   type Walk,
 } from "./shell-builtins.ts";
+import { expansionsOf } from "./shell-expansions.ts";
+import { linesOf } from "./lines-of.ts";
 import { arithmeticNames, forget, join } from "./shell-state.ts";
 import { unknown, type Variables, wordsOf } from "./shell-words.ts";
 
@@ -54,12 +56,45 @@ function command(walk: Walk, node: Command): void {
   // What calls itself is not followed: what it leaves is not known.
   if (body && walk.calling.includes(body)) return forget(walk);
   if (body) return call(walk, body, { argv, node });
+  if (argv[0] === "eval") return evaluate(walk, { text: argv.slice(1).join(" "), node });
   if (builtin(walk, argv, node)) return;
   const own = fork(walk);
   for (const each of prefixes) assign(own, each);
   const names = new Set([...exported, ...prefixes.map(({ name }) => name), "*"]);
   const environment = new Map([...own.variables].filter(([name]) => names.has(name)));
-  walk.started.push({ argv, directory: walk.directory, environment, way: walk.way });
+  const line = walk.lineOf(node.pos);
+  walk.started.push({ argv, directory: walk.directory, environment, way: walk.way, line });
+}
+
+/** What is evaluated for other things than to start an rsync. */
+const harmless = /^set\b|\b(ssh-agent|keychain|dircolors|getopt)\b/;
+
+/** `eval`: a script in this shell, where its text is known. */
+function evaluate(walk: Walk, { text, node }: { text: string; node: Command }): void {
+  const line = walk.lineOf(node.pos);
+  // A text that evaluates itself has no end.
+  const script = text.includes(unknown) || walk.evals > 8 ? null : parse(text);
+  if (script && (script.errors ?? []).length === 0) {
+    const inner: Walk = { ...walk, lineOf: () => line, evals: walk.evals + 1 };
+    visit(inner, script);
+    walk.directory = inner.directory;
+    return;
+  }
+  const words = node.args.map((word) => word.text).join(" ");
+  if (!harmless.test(words.replace(/^"/, ""))) walk.unread.set(line, `eval ${words}`);
+  forget(walk);
+}
+
+/** Runs what makes a command's words: each in a shell of its own. */
+function expand(walk: Walk, node: Node): void {
+  const { certain, possible } = expansionsOf(node);
+  const run = (way: Walk, { script, pos }: { script: ParsedScript; pos: number }) => {
+    const line = walk.lineOf(pos);
+    // Within backquotes positions may be those of another text.
+    visit({ ...fork(way), ...(script.source !== undefined && { lineOf: () => line }) }, script);
+  };
+  for (const each of certain) run(walk, each);
+  for (const each of possible) run({ ...walk, way: {} }, each);
 }
 
 function list(walk: Walk, statements: readonly Statement[]): void {
@@ -109,6 +144,7 @@ function andOr(walk: Walk, { commands, operators }: Extract<Node, { type: "AndOr
 }
 
 function visit(walk: Walk, node: Node): void {
+  if (node.type !== "Script") expand(walk, node);
   switch (node.type) {
     case "Command":
       return command(walk, node);
@@ -153,6 +189,9 @@ function visit(walk: Walk, node: Node): void {
     case "ArithmeticCommand":
       for (const name of arithmeticNames(node.body)) walk.variables.set(name, unknown);
       return;
+    case "Coproc":
+      if (node.body.type !== "CompoundList") visit(fork(walk), node.body);
+      return;
     case "Function":
       if (node.body.type !== "CompoundList") walk.functions.set(node.name.value, node.body);
       return;
@@ -182,12 +221,13 @@ function loop(walk: Walk, node: Extract<CommandNode, { type: "For" }>): void {
 /**
  * What a shell script would start, in order, without running anything. `variables`: its environment, and its
  * positional parameters, if they are known. Loops over known words and calls of the script's own functions are
- * followed, conditions are gone both ways; what only a run would tell is `unknown` within the words.
+ * followed, conditions are gone both ways, and what stands in `$(…)`, backquotes and `eval` is read as well; what only
+ * a run would tell is `unknown` within the words, or, of an `eval`, in `unread`, by line.
  */
 export function readScript(
   text: string,
   { variables = new Map() }: { variables?: Variables } = {},
-): { started: Started[]; variables: Variables; errors: string[] } {
+): { started: Started[]; variables: Variables; errors: string[]; unread: Map<number, string> } {
   const script = parse(text);
   const walk: Walk = {
     variables,
@@ -200,12 +240,16 @@ export function readScript(
     breaks: [],
     way: null,
     calling: [],
+    lineOf: linesOf(text),
+    unread: new Map(),
+    evals: 0,
   };
   walk.exported.delete("@");
   visit(walk, script);
   return {
     started: walk.started,
     variables,
+    unread: walk.unread,
     errors: (script.errors ?? []).map(({ message }) => message),
   };
 }

@@ -151,6 +151,10 @@ test("any text is read without a fault", () => {
   const piece = fc.constantFrom(
     "rsync",
     " ",
+    "eval ",
+    "`",
+    "<(",
+    "${A:-",
     "$(",
     ")",
     "{",
