@@ -16,7 +16,8 @@ async function sha256(path: Buffer, size: bigint): Promise<string> {
 
 async function describe(path: Buffer): Promise<Entry> {
   const stats = lstatSync(path, { bigint: true });
-  const mode = (stats.mode & 0o7777n).toString(8);
+  // Files come without setuid and setgid bits.
+  const mode = (stats.mode & (stats.isFile() ? 0o1777n : 0o7777n)).toString(8);
   // Whole seconds: what rsync itself compares.
   const mtime = stats.mtimeNs / 1_000_000_000n;
   const common = {

@@ -29,6 +29,8 @@ const transferOptions = (
   // --archive without owner, group and devices: a mirror's files belong to the agent's user.
   "--links",
   "--perms",
+  // A file that runs as its owner would run as the agent, for whoever is logged in here; directories keep theirs.
+  "--chmod=Fug-s",
   "--times",
   ...(options.hardLinks ? ["--hard-links"] : []),
   "--no-devices",

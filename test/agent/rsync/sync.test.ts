@@ -7,6 +7,7 @@ import {
   readFile,
   rename,
   rm,
+  stat,
   symlink,
   utimes,
   writeFile,
@@ -68,6 +69,27 @@ async function notingRsync({ stateDir }: { stateDir: string }) {
   await writeFile(rsync, `#!/bin/sh\necho "$*" >>'${calls}'\nexec rsync "$@"\n`, { mode: 0o755 });
   return { rsync, calls: async () => (await readFile(calls, "utf8")).split("\n").slice(0, -1) };
 }
+
+test("files do not come as programs that run as the agent; setgid directories stay what they are", async () => {
+  const source = await startSource();
+  await mkdir(join(source.tree, "shared"));
+  await chmod(join(source.tree, "shared"), 0o2775);
+  for (const [name, mode] of Object.entries({ setuid: 0o4755, setgid: 0o2755, plain: 0o664 })) {
+    await writeFile(join(source.tree, name), "#!/bin/sh\n");
+    await chmod(join(source.tree, name), mode);
+  }
+  const modeOf = async (name: string) =>
+    ((await stat(join(source.destination, name))).mode & 0o7777).toString(8);
+  expect(await pull(source)).toMatchObject({ outcome: "ok" });
+  expect(await Promise.all(["setuid", "setgid", "plain", "shared"].map(modeOf))).toEqual([
+    "755",
+    "755",
+    "664",
+    "2775",
+  ]);
+  // Nor is that a difference, which each further sync would find anew.
+  expect(await pull(source)).toMatchObject({ outcome: "ok", changes: 0 });
+});
 
 test("files are moved into their places in the end, but into an empty directory they come at once", async () => {
   const source = await startSource();
