@@ -3,7 +3,12 @@ import { execa } from "execa";
 import { AppError } from "../protocol/errors.ts";
 import { clockToleranceSeconds } from "../protocol/order.ts";
 import { type Config, required } from "./config.ts";
-import { checkMarker, resolveMirrorRoots, resolveQuarantines } from "./destination.ts";
+import {
+  checkMarker,
+  checkStateApart,
+  resolveMirrorRoots,
+  resolveQuarantines,
+} from "./destination.ts";
 import { readIdentity } from "./identity.ts";
 import { whyNoRoom } from "./room.ts";
 
@@ -49,11 +54,14 @@ async function checkQuarantines(config: Config): Promise<string> {
   return `${found!.join("; ")}, for ${config.quarantineDays} days`;
 }
 
-async function checkStateDir({ stateDir }: Config): Promise<string> {
+async function checkStateDir({ stateDir, mirrorRoots }: Config): Promise<string> {
   const { mode } = await stat(stateDir).catch(() => {
     throw fail(`${stateDir} is missing: "mirrorfleet-agent join" makes it`);
   });
   if ((mode & 0o077) !== 0) throw fail(`others may enter ${stateDir}: chmod 700 ${stateDir}`);
+  // What is wrong with the roots themselves is said of them.
+  const roots = await resolveMirrorRoots({ mirrorRoots: mirrorRoots ?? [] }).catch(() => []);
+  await checkStateApart({ stateDir, mirrorRoots: roots });
   return stateDir;
 }
 

@@ -44,6 +44,27 @@ export async function resolveMirrorRoots({
 }
 
 /**
+ * Refuses a state directory that is not apart from the mirror roots: what is served must not hold the agent's
+ * keys, and what removes its state, as purging a package does, must not find a mirror in it.
+ * @throws AppError `invalid-input`.
+ */
+export async function checkStateApart({
+  stateDir,
+  mirrorRoots,
+}: {
+  stateDir: string;
+  mirrorRoots: string[];
+}): Promise<void> {
+  const state = await realpath(stateDir);
+  const root = mirrorRoots.find((each) => isWithin(each, state) || isWithin(state, each));
+  if (root !== undefined)
+    throw new AppError(
+      "invalid-input",
+      `the mirror root ${root} and the state directory ${stateDir} are not apart: neither may lie within the other`,
+    );
+}
+
+/**
  * The quarantines with symlinks resolved, one for each mirror root; made where they are missing. What is
  * deleted is moved there: each must be on its root's file system, and outside of what is served.
  * @throws AppError `invalid-input`.

@@ -9,7 +9,12 @@ import { type Config, required } from "./config.ts";
 import { openContact } from "./contact.ts";
 import type { AgentCtx, Standing } from "./context.ts";
 import { admitRemembered, type RunningDaemon } from "./daemon-users.ts";
-import { holdName, resolveMirrorRoots, resolveQuarantines } from "./destination.ts";
+import {
+  checkStateApart,
+  holdName,
+  resolveMirrorRoots,
+  resolveQuarantines,
+} from "./destination.ts";
 import { watchHostFacts } from "./host-facts.ts";
 import { readIdentity } from "./identity.ts";
 import { keepMetricsFile, openMetrics } from "./metrics-file.ts";
@@ -145,6 +150,7 @@ export async function runAgent({
       "MIRRORFLEET_SOURCES is empty: name the places that this host may pull from",
     );
   await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+  await checkStateApart({ stateDir: config.stateDir, mirrorRoots });
   const held = await holdName({
     name: `state ${config.stateDir}`,
     what: `another agent runs with the state directory ${config.stateDir}`,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
+  checkStateApart,
   chooseRoot,
   holdDestination,
   resolveDestination,
@@ -143,6 +144,19 @@ test("an order's root must be one of this host's; none may lie in another", asyn
   for (const other of [outside, join(outside, "link"), mirrorRoot])
     await expect(resolveMirrorRoots({ mirrorRoots: [mirrorRoot, other] })).rejects.toThrow(
       "lies within",
+    );
+});
+
+test("keys and mirrors are apart: no state directory in a mirror root, and no root in it", async () => {
+  const { outside, mirrorRoot } = await makeRoot();
+  const apart = join(outside, "state");
+  const below = join(mirrorRoot, "state");
+  for (const directory of [apart, below]) await mkdir(directory);
+  await symlink(below, join(outside, "link"));
+  await checkStateApart({ stateDir: apart, mirrorRoots: [mirrorRoot] });
+  for (const stateDir of [below, join(outside, "link"), mirrorRoot, join(mirrorRoot, "..")])
+    await expect(checkStateApart({ stateDir, mirrorRoots: [mirrorRoot] })).rejects.toThrow(
+      "are not apart",
     );
 });
 
