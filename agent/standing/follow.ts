@@ -12,6 +12,10 @@ import { isHeard, validOrders } from "./orders.ts";
 import { latestBegun, noteBegun } from "./spool.ts";
 
 const lookEveryMilliseconds = 2000;
+/** Longest look: it asks the control plane once more, and begins what is due. */
+const lookSeconds = 900;
+/** The loop's name to the watchdog. */
+const pulse = "the loop of standing orders";
 
 type Order = { order: string; claims: StandingClaims };
 
@@ -141,6 +145,7 @@ export async function followStandingOrders(
     }
   };
   while (!stop.aborted) {
+    ctx.pulses.expect(pulse, lookSeconds);
     await look().catch((error: unknown) =>
       ctx.log(`standing orders cannot be followed: ${(error as Error).stack}`),
     );
@@ -148,4 +153,5 @@ export async function followStandingOrders(
       if (error.name !== "AbortError") throw error;
     });
   }
+  ctx.pulses.forget(pulse);
 }

@@ -10,6 +10,7 @@ import { followStandingOrders } from "../../../agent/standing/follow.ts";
 import { tokenTypes } from "../../../protocol/order.ts";
 import { makeAgentCtx, makeIdentity } from "../../helpers/agent.ts";
 import { syncSpec } from "../../helpers/rsync.ts";
+import { openPulses } from "../../../systemd/pulses.ts";
 
 /** A host that has not been in contact for an hour, with an order that is due; its control plane answers `status`. */
 async function followFor({ status, claims = {} }: { status: number; claims?: object }) {
@@ -79,6 +80,34 @@ test("what is due begins when the control plane does not answer, and is noted on
 
 test("nothing begins where the control plane answers when it is asked once more", async () => {
   expect(await followFor({ status: 200 })).toEqual([]);
+});
+
+test("the watchdog expects the loop, for as long as it is to run", async () => {
+  const { ctx: made } = await makeAgentCtx();
+  const clock = { seconds: 0 };
+  const ctx = { ...made, pulses: openPulses({ now: () => clock.seconds }) };
+  const standing: Standing = {
+    set: { version: "v", orders: ["an order"] },
+    afterSeconds: 0,
+    busy: new Map(),
+    waiting: new Set(),
+  };
+  const stop = new AbortController();
+  const hung = Promise.withResolvers<void>();
+  const contact = { ...made.contact, look: () => ({ now: 1, silentSeconds: 1 }) };
+  const onSilence = () => hung.promise;
+  const following = followStandingOrders(
+    { ...ctx, contact },
+    { standing, stop: stop.signal, onSilence },
+  );
+  clock.seconds = 899;
+  expect(ctx.pulses.late()).toBeNull();
+  clock.seconds = 901;
+  expect(ctx.pulses.late()).toBe("the loop of standing orders");
+  stop.abort();
+  hung.resolve();
+  await following;
+  expect(ctx.pulses.late()).toBeNull();
 });
 
 test("an order that has expired, or is for another host, is not followed", async () => {
