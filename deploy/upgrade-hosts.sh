@@ -1,7 +1,8 @@
 #!/bin/sh
 # Upgrades the agents of a fleet, one host after the other: gives it no new tasks, waits for those that run,
 # upgrades it, waits until its new agent is heard of, and lets it go on. Stops at the first host where that
-# fails: it stays drained, and the others are as they were.
+# fails: it stays drained, and the others are as they were. After "mirrorfleet host resume HOST" the same
+# command goes on: hosts that have VERSION already are passed over.
 #
 #   upgrade-hosts.sh 'ssh root@{} "apt-get update && apt-get install -y mirrorfleet-agent"' ftp-nyc ftp-sfo master
 #
@@ -17,7 +18,9 @@ set -eu
 upgrade=$1
 shift
 MIRRORFLEET=${MIRRORFLEET:-mirrorfleet}
+command -v jq >/dev/null || { echo 'upgrade-hosts: needs jq' >&2; exit 2; }
 
+# Empty where the control plane does not answer.
 field() { $MIRRORFLEET host show "$1" --json | jq -r "$2"; }
 die() { echo "upgrade-hosts: $1" >&2; exit 1; }
 
@@ -33,32 +36,46 @@ wait_for() {
 }
 
 is_idle() { [ "$(field "$1" .runningTasks)" = 0 ]; }
-# Heard of since the upgrade, by the control plane's own clock, and of the version that was asked for.
-is_new() {
-  [ "$(field "$1" '.lastSeenAt // ""')" \> "$2" ] &&
-    { [ -z "${VERSION:-}" ] || [ "$(field "$1" .agentVersion)" = "$VERSION" ]; }
-}
+# When it last asked for work, by the control plane's own clock.
+last_seen() { field "$1" '.lastSeenAt // ""'; }
+is_heard_since() { [ "$(last_seen "$1")" \> "$2" ]; }
+has_version() { [ -z "${VERSION:-}" ] || [ "$(field "$1" .agentVersion)" = "$VERSION" ]; }
+is_new() { is_heard_since "$1" "$2" && has_version "$1"; }
+
+drained=
+trap 'echo "upgrade-hosts: interrupted${drained:+; $drained stays drained}" >&2; exit 130' INT TERM HUP
 
 first=yes
 for host in "$@"; do
   case $(field "$host" '"\(.state) \(.drained)"') in
     "enrolled false") ;;
     "enrolled true") die "$host is drained already: resume it, or leave it out" ;;
+    "") die "cannot ask for $host" ;;
     *) die "$host is not enrolled" ;;
   esac
+  if [ -n "${VERSION:-}" ] && has_version "$host"; then
+    echo "$host: has $VERSION already"
+    continue
+  fi
   echo "$host: drains"
+  drained=$host
   $MIRRORFLEET host drain "$host" >/dev/null
   wait_for "${PATIENCE:-7200}" is_idle "$host" || die "$host still works; it stays drained"
-  seen=$(field "$host" '.lastSeenAt // ""')
   echo "$host: upgrades"
   sh -c "$(printf '%s' "$upgrade" | sed "s/{}/$host/g")" || die "the upgrade of $host failed; it stays drained"
+  # Only from now on: until here it was the old agent that was heard of.
+  seen=$(last_seen "$host")
+  [ -n "$seen" ] || die "cannot ask for $host; it stays drained"
   wait_for "${PATIENCE:-7200}" is_new "$host" "$seen" ||
     die "the new agent of $host was not heard of${VERSION:+ as $VERSION}; it stays drained"
   $MIRRORFLEET host resume "$host" >/dev/null
+  drained=
   echo "$host: done, $(field "$host" .agentVersion)"
   if [ "$first" = yes ] && [ $# -gt 1 ]; then
     first=no
-    sleep "${SOAK:-600}"
-    [ "$(field "$host" '.lastSeenAt // ""')" \> "$seen" ] || die "$host fell silent; it goes no further"
+    sleep "${SOAK:-600}" &
+    wait $!
+    # An agent that lives asks again within half a minute.
+    wait_for 60 is_heard_since "$host" "$(last_seen "$host")" || die "$host fell silent; it goes no further"
   fi
 done

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,7 +17,7 @@ const hasJq = await promisify(execFile)("jq", ["--version"]).then(
 );
 
 test.skipIf(!hasJq)(
-  "hosts are upgraded one after the other, and a failure leaves the rest as they were (needs jq)",
+  "hosts are upgraded one after the other, and a failure, or an agent that does not come back, leaves the rest as they were (needs jq)",
   async () => {
     const directory = await temporaryDirectory();
     const { client, url, token } = await startControlPlaneProgram({ directory });
@@ -55,9 +56,29 @@ test.skipIf(!hasJq)(
     expect(await drained()).toEqual([true, false]);
     await client.resumeHost("ftp1");
 
-    // Restarting the agents while the script waits stands for what a package does.
+    // The old agent is heard of while the upgrade runs, and no new one after it.
     const marks = join(directory, "upgraded-");
-    const going = upgrade(`touch ${marks}{}`, { PATIENCE: "60", VERSION: version });
+    const dead = upgrade(`touch ${marks}{}; until test -e ${marks}end; do sleep 0.1; done`, {
+      PATIENCE: "4",
+    });
+    const expectDead = expect(dead).rejects.toMatchObject({
+      stderr: expect.stringContaining("the new agent of ftp1 was not heard of; it stays drained"),
+    });
+    await until("the upgrade runs", () => existsSync(`${marks}ftp1`));
+    const { lastSeenAt } = await client.getHost("ftp1");
+    await until(
+      "it polls again",
+      async () => (await client.getHost("ftp1")).lastSeenAt !== lastSeenAt,
+    );
+    await stopPrograms([running.get("ftp1")!]);
+    await writeFile(`${marks}end`, "");
+    await expectDead;
+    expect(await drained()).toEqual([true, false]);
+    await client.resumeHost("ftp1");
+    running.set("ftp1", agents.get("ftp1")!.run());
+
+    // Restarting the agents while the script waits stands for what a package does.
+    const going = upgrade("true", { PATIENCE: "60" });
     for (const host of ["ftp1", "ftp2"]) {
       await until(`${host} is upgraded`, async () => (await client.getHost(host)).drained);
       await stopPrograms([running.get(host)!]);
@@ -73,6 +94,8 @@ test.skipIf(!hasJq)(
       "ftp2: upgrades",
       `ftp2: done, ${version}`,
     ]);
+    const again = await upgrade("false", { VERSION: version });
+    expect(again.stdout).toBe(`ftp1: has ${version} already\nftp2: has ${version} already\n`);
     expect(await drained()).toEqual([false, false]);
   },
 );
