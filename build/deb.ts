@@ -1,6 +1,16 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, cp, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  cp,
+  lutimes,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
@@ -69,8 +79,10 @@ async function settle({ directory }: DebTree): Promise<{ sums: string; kibibytes
     const { mode } = await stat(path);
     await chmod(path, (mode & 0o111) === 0 || /\.so(\.|$)/.test(path) ? 0o644 : 0o755);
     kibibytes += Math.ceil(content.length / 1024);
-    const sum = createHash("md5").update(content).digest("hex");
-    sums.push(`${sum}  ${path.slice(directory.length + 1)}`);
+    const name = path.slice(directory.length + 1);
+    // What administrators change, dpkg itself keeps account of.
+    if (name.startsWith("etc/")) continue;
+    sums.push(`${createHash("md5").update(content).digest("hex")}  ${name}`);
   }
   return { sums: `${sums.join("\n")}\n`, kibibytes };
 }
@@ -138,8 +150,7 @@ export async function makeDeb(
   await tree.write("DEBIAN/md5sums", sums);
   for (const script of maintainerScripts)
     await tree.install(join(source, script), `DEBIAN/${script}`, 0o755);
-  for (const { path, kind } of await entriesOf(directory))
-    if (kind !== "link") await utimes(path, ctx.epoch, ctx.epoch);
+  for (const { path } of await entriesOf(directory)) await lutimes(path, ctx.epoch, ctx.epoch);
   await chmod(directory, 0o755);
   const file = join(ctx.out, `${name}_${version}_${architecture}.deb`);
   await promisify(execFile)(

@@ -5,7 +5,8 @@ import { bundle } from "./bundle.ts";
 import { architectures, type Architecture, openBuild } from "./context.ts";
 import { makeAgentDeb, makeControlPlaneDeb } from "./deb-packages.ts";
 import { makeExecutable } from "./executable.ts";
-import { makeNpmTree, packNpm } from "./npm-package.ts";
+import { bundleName, makeNpmTree, packNpm } from "./npm-package.ts";
+import { emptyOut } from "./out.ts";
 import { makeSbom } from "./sbom.ts";
 import { writeSums } from "./sums.ts";
 
@@ -26,7 +27,7 @@ async function build({ out, only, arch, revision, level }: Options): Promise<voi
   const log = (message: string) => process.stderr.write(`${message}\n`);
   const ctx = openBuild({ out: resolve(out), log });
   const makes = (kind: Kind) => only.includes(kind);
-  await rm(ctx.out, { recursive: true, force: true });
+  await emptyOut(ctx);
   const npmTree = join(ctx.out, "npm");
   await mkdir(npmTree, { recursive: true });
   await makeNpmTree(ctx, { directory: npmTree });
@@ -35,7 +36,7 @@ async function build({ out, only, arch, revision, level }: Options): Promise<voi
     await packNpm(ctx, { directory: npmTree });
   }
   if (makes("bundle"))
-    await copyFile(join(npmTree, "agent", "main.js"), join(ctx.out, "mirrorfleet-agent.mjs"));
+    await copyFile(join(npmTree, "agent", bundleName), join(ctx.out, "mirrorfleet-agent.mjs"));
   const program = join(ctx.out, "parts", "mirrorfleet-agent.cjs");
   await bundle(ctx, { entry: "agent/main.ts", outfile: program, format: "commonjs" });
   for (const architecture of makes("executable") || makes("deb") ? arch : []) {
@@ -62,7 +63,7 @@ const several = (name: string, values: readonly string[]) =>
 
 await new Command("build")
   .description("Makes packages of mirrorfleet: docs/packages.md")
-  .option("--out <directory>", "where they go; it is emptied first", "dist")
+  .option("--out <directory>", "where they go; emptied first, if a build made it", "dist")
   .addOption(several("only", kinds))
   .addOption(several("arch", Object.keys(architectures)))
   .option("--revision <number>", "revision of the .deb packages", wholeNumber, 1)

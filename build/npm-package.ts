@@ -6,6 +6,7 @@ import { bundle } from "./bundle.ts";
 import type { BuildCtx } from "./context.ts";
 import { licencesOf } from "./licences.ts";
 import { writeManPages } from "./man/write.ts";
+import { starterOf } from "./old-node.ts";
 import { copyVendorFiles } from "./vendor.ts";
 
 /** The programs: directory of each, with its command. */
@@ -14,6 +15,9 @@ const programs = {
   agent: "mirrorfleet-agent",
   "control-plane": "mirrorfleet-control-plane",
 } as const;
+
+/** A program and all that it imports, beside the file that starts it. */
+export const bundleName = "program.js";
 
 /** What the control plane reads when it runs. */
 const dataDirectories = ["db/migrations", "control-plane/dashboard/assets"];
@@ -50,9 +54,10 @@ export async function makeNpmTree(
 ): Promise<string[]> {
   const packages = new Set<string>();
   for (const program of Object.keys(programs)) {
-    const outfile = join(directory, program, "main.js");
+    const outfile = join(directory, program, bundleName);
     const names = await bundle(ctx, { entry: `${program}/main.ts`, outfile, format: "esm" });
     for (const name of names) packages.add(name);
+    await writeFile(join(directory, program, "main.js"), starterOf(bundleName), { mode: 0o755 });
   }
   for (const path of dataDirectories)
     await cp(join(ctx.root, path), join(directory, path), { recursive: true });
@@ -61,7 +66,8 @@ export async function makeNpmTree(
   const manPages = await writeManPages(ctx, { directory: join(directory, "man") });
   const text = JSON.stringify(await manifest(ctx, { manPages }), null, 2);
   await writeFile(join(directory, "package.json"), `${text}\n`);
-  await cp(join(ctx.root, "README.md"), join(directory, "README.md"));
+  for (const file of ["README.md", "LICENSE"])
+    await cp(join(ctx.root, file), join(directory, file));
   const bundled = [...packages].toSorted();
   await writeFile(
     join(directory, "THIRD-PARTY-LICENCES.txt"),

@@ -22,7 +22,9 @@ export async function writeSums(
   { environment }: { environment: NodeJS.ProcessEnv },
 ): Promise<void> {
   const entries = await readdir(out, { withFileTypes: true });
-  const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  const names = entries
+    .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
+    .map(({ name }) => name);
   const lines = await Promise.all(
     names.toSorted().map(async (name) => `${await sumOf(join(out, name))}  ${name}\n`),
   );

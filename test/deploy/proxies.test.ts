@@ -20,6 +20,11 @@ type Place = { directory: string; port: number; servers: [string, string] };
 const withServers = (text: string, [one, two]: Place["servers"]) =>
   text.replaceAll("10.0.0.1:8420", one).replaceAll("10.0.0.2:8420", two);
 
+const nginxFlags = (directory: string) =>
+  `-e stderr -p ${directory} -c ${directory}/nginx.conf`.split(" ");
+const caddyFlags = (directory: string) =>
+  `--adapter caddyfile --config ${directory}/Caddyfile`.split(" ");
+
 /** Each sample with what differs on this machine, and the commands that check and run it. */
 const proxies = {
   nginx: {
@@ -38,23 +43,8 @@ const proxies = {
         `${user}daemon off;\nworker_processes 1;\npid ${directory}/nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n${temporary}\n${here}\n}\n`,
       );
     },
-    check: (directory: string) => [
-      "-t",
-      "-e",
-      "stderr",
-      "-p",
-      directory,
-      "-c",
-      join(directory, "nginx.conf"),
-    ],
-    run: (directory: string) => [
-      "-e",
-      "stderr",
-      "-p",
-      directory,
-      "-c",
-      join(directory, "nginx.conf"),
-    ],
+    check: (directory: string) => ["-t", ...nginxFlags(directory)],
+    run: (directory: string) => nginxFlags(directory),
   },
   haproxy: {
     sample: "deploy/haproxy/haproxy.cfg",
@@ -79,20 +69,8 @@ const proxies = {
       const global = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n";
       await writeFile(join(directory, "Caddyfile"), global + here);
     },
-    check: (directory: string) => [
-      "validate",
-      "--adapter",
-      "caddyfile",
-      "--config",
-      join(directory, "Caddyfile"),
-    ],
-    run: (directory: string) => [
-      "run",
-      "--adapter",
-      "caddyfile",
-      "--config",
-      join(directory, "Caddyfile"),
-    ],
+    check: (directory: string) => ["validate", ...caddyFlags(directory)],
+    run: (directory: string) => ["run", ...caddyFlags(directory)],
   },
 };
 

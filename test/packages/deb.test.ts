@@ -80,7 +80,10 @@ test.skipIf(why)(
        echo '{}' >${state}/identity.json`,
       ),
     );
+    // As where a drop-in has the service run as another user.
+    good(await run(`chown daemon: ${state}`));
     good(await run(install(debs.nextAgent)));
+    expect(good(await run(`stat -c '%a %U' ${state}`))).toBe("700 daemon");
     expect(good(await run("dpkg-query -W -f '${Version}' mirrorfleet-agent"))).toMatch(/-2$/);
     expect(good(await run("cat /etc/mirrorfleet/agent.conf"))).toBe(
       "MIRRORFLEET_MIRROR_ROOTS=/srv/mirror",
@@ -93,7 +96,16 @@ test.skipIf(why)(
       "{}",
     );
 
-    good(await run("dpkg --purge mirrorfleet-agent"));
+    // A tree that is mounted there is not the package's to remove.
+    const mounted = `mkdir ${state}/tree && mount --bind /srv/mirror ${state}/tree`;
+    const purged = await run(`${mounted} && dpkg --purge mirrorfleet-agent`);
+    expect(good(purged)).not.toContain("error");
+    expect(purged.stderr).toContain(`something is mounted below ${state}, which stays`);
+    expect(good(await run("cat /srv/mirror/debian/file"))).toBe("precious");
+    // Purged anew, without it, nothing is left.
+    good(
+      await run(`rmdir ${state}/tree && ${install(debs.agent)} && dpkg --purge mirrorfleet-agent`),
+    );
     expect((await run(`ls -d ${state} /etc/mirrorfleet`)).stdout).toBe("");
     expect(
       good(
