@@ -13,6 +13,10 @@ export const variables = {
   OIDC_ISSUER: "OpenID Connect issuer whose tokens count as operators'",
   OIDC_AUDIENCE: "audience that they must have",
   OIDC_SCOPE_CLAIM: "claim with viewer, operator or admin (default mirrorfleet_scope)",
+  OIDC_CLIENT_ID: "to sign in to the dashboard there: this client's name at the issuer",
+  OIDC_CLIENT_SECRET: "its secret; left out: a public client",
+  OIDC_REDIRECT_URI: "https://ADDRESS/sign-in/callback, as the issuer knows it",
+  OIDC_SCOPES: 'what the issuer is asked for (default "openid profile email")',
 };
 
 const longest = Math.max(...Object.keys(variables).map(({ length }) => length));
