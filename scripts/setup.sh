@@ -73,17 +73,20 @@ ensure_chromium() {
 # Without them, or without root, the tests say so and are skipped.
 try_debian_tools() {
   command -v debootstrap >/dev/null 2>&1 && command -v systemd-nspawn >/dev/null 2>&1 &&
-    command -v lintian >/dev/null 2>&1 && return
+    command -v lintian >/dev/null 2>&1 && command -v qemu-aarch64 >/dev/null 2>&1 &&
+    [ -e /usr/aarch64-linux-gnu/lib/libstdc++.so.6 ] && return
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 0
-  echo 'mirrorfleet setup: installing debootstrap, systemd-container and lintian, for tests'
+  echo 'mirrorfleet setup: installing debootstrap, systemd-container, lintian and qemu-user, for tests'
   export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-  install='apt-get install -y --no-install-recommends debootstrap systemd-container lintian'
+  install='apt-get install -y --no-install-recommends debootstrap systemd-container lintian qemu-user libstdc++6-arm64-cross'
   $install >/dev/null 2>&1 || { apt-get update && $install; } >/dev/null 2>&1 ||
     echo 'mirrorfleet setup: could not install them: their tests are skipped'
 }
 
 node_is_24() {
-  "$1" -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 24 ? 0 : 1)' 2>/dev/null
+  # Before 24.2 the programs would not notice that it is they who are started (import.meta.main).
+  "$1" -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+    process.exit(major > 24 || (major === 24 && minor >= 2) ? 0 : 1)' 2>/dev/null
 }
 
 # An npm that runs on an old Node leaves out optional packages whose "engines" ask for

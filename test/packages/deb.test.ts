@@ -90,6 +90,15 @@ test.skipIf(why)(
     );
     expect(good(await run(`cat ${state}/identity.json`))).toBe("{}");
 
+    // Interrupted before it is configured, and gone on with; scripts that run twice.
+    const script = "/var/lib/dpkg/info/mirrorfleet-agent.postinst";
+    good(await run(`dpkg --unpack /root/${basename(debs.agent)}`));
+    good(await run(`${script} configure 0.1.0-2 && ${script} abort-upgrade 0.1.0-2`));
+    good(await run("dpkg --configure -a"));
+    expect(good(await run(`cat ${state}/identity.json && stat -c '%a %U' ${state}`))).toBe(
+      "{}\n700 daemon",
+    );
+
     good(await run("dpkg --remove mirrorfleet-agent"));
     expect((await run("test -e /usr/bin/mirrorfleet-agent")).status).toBe(1);
     expect(good(await run(`cat ${state}/identity.json /etc/mirrorfleet/agent.conf`))).toContain(
