@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 
-const ticksPerSecond = 100;
+/** Of the times that proc(5) tells. */
+export const ticksPerSecond = 100;
 export const print = (text: string) => process.stdout.write(`${text}\n`);
 
 export type Figures = { wall: number; cpu: number; bytes: number };

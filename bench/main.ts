@@ -1,13 +1,14 @@
 import { parseArgs } from "node:util";
 import { dashboard } from "./dashboard.ts";
 import { dispatch } from "./dispatch.ts";
+import { executable } from "./executable.ts";
 import { fanout } from "./fanout.ts";
 import { inTemporaryDirectory } from "./fleet.ts";
 import { history } from "./history.ts";
 import { idle } from "./idle.ts";
 import { propagate } from "./propagate.ts";
 
-const usage = `npm run bench -- fanout|propagate|history|dispatch|idle|dashboard [options]: measurements on this machine, on loopback.
+const usage = `npm run bench -- fanout|propagate|history|dispatch|idle|dashboard|executable [options]: measurements on this machine, on loopback.
 
 fanout     what a host's sync costs after K changes, beside rsync itself
   --files N      files of the tree (default 300000)
@@ -30,6 +31,8 @@ dashboard  the page of a whole fleet beside a plain JSON answer of the same data
   --projects N   projects (default 500)
   --hosts H      hosts (default 50)
   --rounds R     how often each is asked for (default 20)
+executable what the agent takes as sources, as one file under Node, and as an executable
+  --rounds R     starts of each (default 20)
 `;
 
 const numbers = (text: string) => text.split(",").map(Number);
@@ -79,6 +82,10 @@ async function main(): Promise<void> {
         hosts: Number(values.hosts ?? 50),
         rounds: Number(values.rounds ?? 20),
       }),
+    );
+  else if (measurement === "executable")
+    await inTemporaryDirectory((place) =>
+      executable(place, { rounds: Number(values.rounds ?? 20) }),
     );
   else if (measurement === "history")
     await inTemporaryDirectory((place) =>

@@ -95,7 +95,7 @@ export async function startControlPlane(
   return { url, client: createClient({ url, token }), token, dataDirectory, program };
 }
 
-/** Invites a host, lets its agent join with the one-use token, and starts the agent. */
+/** Invites a host, lets its agent join with the one-use token, and starts the agent: by `command`, if not from the sources. */
 export async function startAgent(
   { directory, track }: Place,
   {
@@ -104,14 +104,16 @@ export async function startAgent(
     url,
     source,
     daemonPort,
+    command: [program, ...args] = [process.execPath, programFile("agent/main.ts")],
   }: {
     host: string;
     client: Client;
     url: string;
     source: string;
     daemonPort: number;
+    command?: [string, ...string[]];
   },
-): Promise<void> {
+): Promise<Program> {
   const { enrolment } = await client.createHost({
     name: host,
     roles: [host === "master" ? "master" : "ftp"],
@@ -121,7 +123,6 @@ export async function startAgent(
   const logFile = join(directory, host, "agent.log");
   const tokenFile = join(directory, host, "enrolment-token");
   await writeFile(tokenFile, enrolment.token, { mode: 0o600 });
-  const agent = programFile("agent/main.ts");
   const env = {
     MIRRORFLEET_CONTROL_PLANE: url,
     MIRRORFLEET_STATE_DIR: join(directory, host, "state"),
@@ -132,8 +133,8 @@ export async function startAgent(
   };
   const joined = await runProgram({
     name: `${host} join`,
-    command: process.execPath,
-    args: [agent, "join", "--token-file", tokenFile],
+    command: program,
+    args: [...args, "join", "--token-file", tokenFile],
     env,
     logFile,
     track,
@@ -143,7 +144,13 @@ export async function startAgent(
       "unavailable",
       `host ${host} could not join: ${(await readFile(logFile, "utf8")).slice(-2000)}`,
     );
-  track(
-    startProgram({ name: host, command: process.execPath, args: [agent, "run"], env, logFile }),
-  );
+  const agent = startProgram({
+    name: host,
+    command: program,
+    args: [...args, "run"],
+    env,
+    logFile,
+  });
+  track(agent);
+  return agent;
 }
