@@ -9,6 +9,7 @@ import {
 } from "../protocol/report.ts";
 import type { AgentCtx } from "./context.ts";
 import { deliverLog, deliverResult, report } from "./deliver.ts";
+import { diskTrouble } from "./disk-trouble.ts";
 import { isFinal } from "./request.ts";
 import { checkPolicy } from "./policy.ts";
 import { newSpoolEntry, type SpoolEntry } from "./spool.ts";
@@ -85,13 +86,25 @@ function startReporting(
   };
 }
 
-/** An order that could not be begun, as a result: nothing on disk has changed. */
-export function refusal(error: unknown): Report {
+/** What the agent writes to, in the words of its settings. */
+const writablesOf = ({
+  config: { stateDir, mirrorRoots, quarantines },
+}: Pick<AgentCtx, "config">) => [
+  { name: "the agent's state directory", path: stateDir },
+  ...mirrorRoots.map((path) => ({ name: "the mirror root", path })),
+  ...(quarantines ?? []).map((path) => ({ name: "the quarantine", path })),
+];
+
+/** An order that could not be begun, or that a fault ended, as a result. */
+export async function refusal(ctx: Pick<AgentCtx, "config">, error: unknown): Promise<Report> {
   const known = error instanceof AppError;
   return {
     outcome: known && error.code === "order-refused" ? "refused" : "retryable",
     ...nothingDone,
-    message: known ? error.message : `the agent failed: ${(error as Error).message}`,
+    message: known
+      ? error.message
+      : ((await diskTrouble(error, writablesOf(ctx))) ??
+        `the agent failed: ${(error as Error).message}`),
   };
 }
 
@@ -140,7 +153,7 @@ export async function runTask(
     if (result.outcome === "interrupted" && end.signal.reason === "cancelled")
       result = { ...result, outcome: "cancelled", message: "cancelled by an operator" };
   } catch (error) {
-    result = refusal(error);
+    result = await refusal(ctx, error);
   } finally {
     ctx.work.projects.delete(project);
   }

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { type Report, type Result, resultSchema } from "../protocol/report.ts";
 import { syncDirectory, writeFileAtomically } from "./files.ts";
 import { openLogTail } from "./log-tail.ts";
+import { troubleWith } from "./disk-trouble.ts";
 import { isDiskError, openLog } from "./spool-log.ts";
 
 /** Bytes that are kept of one attempt's log: of its beginning, and of its end. */
@@ -39,13 +40,20 @@ export type SpoolEntry<Kept = Ticket> = {
   remove: () => Promise<void>;
 };
 
+/** Why the disk did not take all of an entry, and what to do. */
+const noteOf = (trouble: Error, { stateDir }: { stateDir: string }): string =>
+  troubleWith({ name: "the agent's state directory", path: stateDir }, trouble) ??
+  `the agent's state directory ${stateDir} cannot be written: ${trouble.message}`;
+
 /** Opens an entry whose ticket is in `directory`; null: all of it stays in memory, because of `fault`. */
 async function openEntry<Kept>({
   directory,
+  stateDir,
   ticket,
   fault = null,
 }: {
   directory: string | null;
+  stateDir: string;
   ticket: Kept;
   fault?: Error | null;
 }): Promise<SpoolEntry<Kept>> {
@@ -97,8 +105,9 @@ async function openEntry<Kept>({
       const trouble = await store(whole);
       inMemory = whole;
       if (trouble) {
-        const note = `the agent's state directory cannot be written: ${trouble.message}`;
-        inMemory.message = [result.message, note].filter(Boolean).join("; ").slice(0, 4000);
+        // Where it was what ended the work, that is said already.
+        const said = new Set([result.message, noteOf(trouble, { stateDir })]);
+        inMemory.message = [...said].filter(Boolean).join("; ").slice(0, 4000);
       }
       return inMemory;
     },
@@ -134,13 +143,15 @@ async function makeDirectory({ directory, ticket }: { directory: string; ticket:
 /** Makes an entry of which at least the ticket is on disk. @throws where the disk does not take it. */
 export async function newEntry<Kept>({
   directory,
+  stateDir,
   ticket,
 }: {
   directory: string;
+  stateDir: string;
   ticket: Kept;
 }): Promise<SpoolEntry<Kept>> {
   await makeDirectory({ directory, ticket });
-  return openEntry({ directory, ticket });
+  return openEntry({ directory, stateDir, ticket });
 }
 
 /** Makes the spool entry of a new attempt; in memory where the disk takes nothing. */
@@ -155,21 +166,23 @@ export async function newSpoolEntry({
   const name = `${ticket.taskId}.${ticket.attempt}.${randomUUID().slice(0, 8)}`;
   const directory = join(stateDir, "spool", name);
   try {
-    return await newEntry({ directory, ticket });
+    return await newEntry({ directory, stateDir, ticket });
   } catch (error) {
     if (!isDiskError(error)) throw error;
     // Half an entry must not be taken for a whole one by the next start.
     await rm(directory, { recursive: true, force: true });
-    return openEntry({ directory: null, ticket, fault: error });
+    return openEntry({ directory: null, stateDir, ticket, fault: error });
   }
 }
 
 /** Opens the entry in a directory. One without a ticket never began: null, and it is removed. @throws where it is damaged. */
 export async function openLeftEntry<Schema extends z.ZodType>({
   directory,
+  stateDir,
   schema,
 }: {
   directory: string;
+  stateDir: string;
   schema: Schema;
 }): Promise<SpoolEntry<z.output<Schema>> | null> {
   const text = await readFile(ticketFile(directory), "utf8").catch(
@@ -182,7 +195,7 @@ export async function openLeftEntry<Schema extends z.ZodType>({
     await rm(directory, { recursive: true });
     return null;
   }
-  const entry = await openEntry({ directory, ticket: schema.parse(JSON.parse(text)) });
+  const entry = await openEntry({ directory, stateDir, ticket: schema.parse(JSON.parse(text)) });
   // Read now: what cannot be is to be found here.
   await entry.result();
   return entry;
@@ -216,7 +229,7 @@ export async function leftSpoolEntries({
   for (const name of await readdir(root)) {
     const directory = join(root, name);
     try {
-      const entry = await openLeftEntry({ directory, schema: ticketSchema });
+      const entry = await openLeftEntry({ directory, stateDir, schema: ticketSchema });
       if (entry) entries.push(entry);
     } catch (error) {
       const aside = await putAside({ stateDir, directory });

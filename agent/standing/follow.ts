@@ -38,7 +38,7 @@ async function runStanding(
     if (role === "master") await forgetPlace({ stateDir, project });
     else await forgetCarried({ stateDir, project });
     return workOn(ctx, { sync, signal: stop, onLine: entry.write, onProgress: () => {} });
-  })().catch(refusal);
+  })().catch((error: unknown) => refusal(ctx, error));
   const said = `${result.outcome}${result.message ? `: ${result.message}` : ""}`;
   entry.write(said);
   await entry.finish(result);

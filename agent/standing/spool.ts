@@ -58,7 +58,7 @@ export async function noteBegun(
   }
   const name = nameOf(ticket);
   try {
-    const entry = await newEntry({ directory: join(rootOf(stateDir), name), ticket });
+    const entry = await newEntry({ directory: join(rootOf(stateDir), name), stateDir, ticket });
     standing.waiting.add(name);
     return entry;
   } catch (error) {
@@ -122,7 +122,7 @@ export async function deliverStandingRuns(
   for (const name of [...standing.waiting].toSorted()) {
     if (standing.busy.has(projectOf(name))) continue;
     const directory = join(rootOf(stateDir), name);
-    const entry = await openLeftEntry({ directory, schema: standingEntrySchema }).catch(
+    const entry = await openLeftEntry({ directory, stateDir, schema: standingEntrySchema }).catch(
       async (error: Error) => {
         const aside = await putAside({ stateDir, directory });
         ctx.log(`a run is damaged on disk, and was put aside as ${aside}: ${error.message}`);
