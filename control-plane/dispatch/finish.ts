@@ -67,7 +67,8 @@ async function finishTaskIfLeased(
     .update(attempts)
     .set({ state: attemptStateOf(result), result, finishedAt: sql`${now}` })
     .where(and(eq(attempts.taskId, task.id), eq(attempts.attempt, task.attempt)));
-  await countAttempt(ctx, { ...ended, result });
+  // What only looked is no sync; a lease that ran out is one all the same.
+  if (!ended.dryRun || result === null) await countAttempt(ctx, { ...ended, result });
   await countWait(ctx, { task: ended });
   return ended;
 }

@@ -44,7 +44,7 @@ const failed = ({ alertFailedRuns: runs }: Thresholds): SQL => sql`
       (array_agg(run.reason order by run.created_at desc))[1] reason
     from (
       select u.id, u.state, u.reason, u.created_at from runs u
-      where u.project_id = p.id and u.trigger <> 'dry-run' and u.state in ('succeeded', 'failed', 'distributing')
+      where u.project_id = p.id and u.trigger not in ('dry-run', 'undo') and u.state in ('succeeded', 'failed', 'distributing')
       order by u.created_at desc limit ${runs}) run) last
   where last.failed = ${runs} and p.paused_at is null`;
 

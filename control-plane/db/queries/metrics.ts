@@ -2,6 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { Ctx } from "../../context.ts";
 import { freshness } from "./freshness.ts";
 import { heldDeletions } from "./held.ts";
+import { isPull } from "./pulls.ts";
 import { contactSeconds } from "./settings.ts";
 
 type Kind = "gauge" | "counter";
@@ -50,7 +51,7 @@ const projects = (): MetricSource => ({
         (t.result ->> 'seconds')::float8 seconds, (t.result ->> 'changes')::bigint changes,
         (t.result -> 'stats' ->> 'receivedBytes')::bigint received
       from tasks t
-      where t.project_id = p.id and t.role = 'master' and not t.dry_run and t.state = 'succeeded'
+      where t.project_id = p.id and ${isPull} and t.state = 'succeeded'
       order by t.queued_at desc limit 1) pull on true
     order by p.name`,
   labels: ["project"],
@@ -131,10 +132,12 @@ const disks = (): MetricSource => ({
 
 const runTotals = (): MetricSource => ({
   rows: sql`
-    select p.name project, t.state, t.runs from run_totals t join projects p on p.id = t.project_id
-    order by p.name, t.state`,
+    select p.name project, s.state, coalesce(t.runs, 0) runs
+    from projects p cross join (values ('succeeded'), ('failed'), ('cancelled'), ('skipped')) s(state)
+    left join run_totals t on t.project_id = p.id and t.state = s.state
+    order by p.name, s.state`,
   labels: ["project", "state"],
-  metrics: { runs_total: ["runs", "counter", "Runs that have ended, by how"] },
+  metrics: { runs_total: ["runs", "counter", "Runs that have ended, by how; without dry runs"] },
 });
 
 const activeRuns = (): MetricSource => ({
@@ -157,7 +160,7 @@ const attemptTotals = (): MetricSource => ({
     task_attempts_total: [
       "attempts",
       "counter",
-      "Attempts that have ended, by outcome: ok and warning are successes",
+      "Attempts to sync that have ended, by outcome: ok and warning are successes; without dry runs",
     ],
   },
 });
@@ -169,8 +172,8 @@ const hostTotals = (): MetricSource => ({
     from attempt_totals t join hosts h on h.id = t.host_id group by h.name order by h.name`,
   labels: ["host"],
   metrics: {
-    sync_seconds_total: ["seconds", "counter", "Time that attempts took"],
-    received_bytes_total: ["received", "counter", "Bytes that rsyncs received"],
+    sync_seconds_total: ["seconds", "counter", "Time that attempts to sync took"],
+    received_bytes_total: ["received", "counter", "Bytes that syncs received"],
     leases_lost_total: ["lost", "counter", "Leases that ran out: the agent was not heard"],
   },
 });

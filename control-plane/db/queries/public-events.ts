@@ -28,7 +28,7 @@ export async function readPublicEvents({
       select r.id, p.name project, r.reason, r.finished_at at, r.state,
         lag(r.state) over (partition by r.project_id order by r.finished_at, r.id) before
       from runs r join projects p on p.id = r.project_id
-      where p.public and r.trigger <> 'dry-run' and r.state in ('succeeded', 'failed')
+      where p.public and r.trigger not in ('dry-run', 'undo') and r.state in ('succeeded', 'failed')
         and r.created_at > ${now()} - ${2 * daysInFeed} * interval '1 day') e
     where e.at > ${now()} - ${daysInFeed} * interval '1 day'
       and (e.state = 'failed' and e.before is distinct from 'failed'

@@ -3,6 +3,7 @@ import type { PublicStatus } from "../../../protocol/site.ts";
 import type { TaskState } from "../../../protocol/states.ts";
 import type { Ctx } from "../../context.ts";
 import { freshness } from "./freshness.ts";
+import { isPull } from "./pulls.ts";
 import { readSettings } from "./settings.ts";
 
 type PublicProject = PublicStatus["projects"][number] & {
@@ -68,22 +69,22 @@ function view(row: Row): PublicProject {
 export async function readPublicProjects(ctx: Pick<Ctx, "db" | "now">): Promise<PublicProject[]> {
   const { rows } = await ctx.db.execute<Row>(sql`
     select p.name, p.description, p.path, coalesce(p.upstream, p.parts -> 0 ->> 'upstream') upstream,
-      p.paused_at, p.next_run_at, p.files, p.bytes, p.fresh_target_seconds target,
+      coalesce(p.paused_at, (select paused_at from fleet)) paused_at, p.next_run_at, p.files, p.bytes, p.fresh_target_seconds target,
       latest.state latest, latest.queued_at, latest.started_at, ended.state ended,
       coalesce(ended.finished_at, hosted.started_at) ended_at,
       coalesce(success.finished_at, hosted.started_at) updated_at,
       coalesce(replicas.hosts, '[]') hosts
     from projects p
     left join lateral (
-      select t.* from tasks t where t.project_id = p.id and t.role = 'master' and not t.dry_run
+      select t.* from tasks t where t.project_id = p.id and ${isPull}
       order by t.queued_at desc limit 1) latest on true
     left join lateral (
       select t.* from tasks t
-      where t.project_id = p.id and t.role = 'master' and not t.dry_run and t.state not in ('queued', 'leased')
+      where t.project_id = p.id and ${isPull} and t.state not in ('queued', 'leased')
       order by t.queued_at desc limit 1) ended on true
     left join lateral (
       select t.* from tasks t
-      where t.project_id = p.id and t.role = 'master' and not t.dry_run and t.state = 'succeeded'
+      where t.project_id = p.id and ${isPull} and t.state = 'succeeded'
       order by t.queued_at desc limit 1) success on true
     left join lateral (
       select r.started_at from runs r

@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { evaluateAlerts } from "../../../control-plane/alerts/evaluate.ts";
 import { reclaimExpired } from "../../../control-plane/dispatch/reclaim.ts";
+import { metricSources } from "../../../control-plane/db/queries/metrics.ts";
 import { createApp } from "../../../control-plane/http/app.ts";
 import { addReceiver, heard } from "../../helpers/alerts.ts";
 import { fillFleet } from "../../helpers/big-fleet.ts";
@@ -156,6 +157,29 @@ test("every metric that the alert rules and the dashboard name is there", async 
   expect([...known].filter((name) => !docs.includes(`\`${name}\``))).toEqual([]);
 });
 
+test("docs/metrics.md names each metric with its type and its labels", async () => {
+  const rows = (await readFile("docs/metrics.md", "utf8"))
+    .split("\n")
+    .map((line) => line.split("|").map((cell) => cell.trim()))
+    .filter((cells) => ["gauge", "counter", "histogram"].includes(cells[2]!))
+    .map(([, name, type, labels]) => `${name} ${type} ${labels}`);
+  const own = metricSources(fleet.current.ctx).flatMap(({ labels, metrics }) =>
+    Object.entries(metrics).map(
+      ([name, [, type]]) => `\`mirrorfleet_${name}\` ${type} ${labels.join(", ")}`,
+    ),
+  );
+  const others = ["build_info` gauge version", "dispatch_latency_seconds` histogram "];
+  expect(rows.toSorted()).toEqual(
+    [...own, ...others.map((each) => `\`mirrorfleet_${each}`)].toSorted(),
+  );
+});
+
+test("a project's runs are counted from nothing on: the first failure is an increase", async () => {
+  await createProject(fleet.current);
+  const runs = 'mirrorfleet_runs_total{project="debian",state="failed"}';
+  expect(sample(await textOf(), runs)).toBe("0");
+});
+
 test("metrics count the alerts that go on, and the messages that wait for each receiver", async () => {
   const { ctx } = fleet.current;
   await addReceiver(fleet.current, { url: "http://127.0.0.1:1/" });
@@ -164,4 +188,28 @@ test("metrics count the alerts that go on, and the messages that wait for each r
   const text = await textOf();
   expect(sample(text, 'mirrorfleet_alerts_open{condition="out-of-contact"}')).toBe("2");
   expect(sample(text, 'mirrorfleet_alert_messages_waiting{receiver="hook"}')).toBe("1");
+});
+
+test("a dry run is no sync: it counts neither as an attempt nor with its time and bytes", async () => {
+  const { operate, master, ctx, clock } = fleet.current;
+  await createProject(fleet.current);
+  const none = { entries: 0, examples: [] };
+  const dryRun = {
+    ...{ created: none, changed: none, deleted: none, held: null },
+    ...{ bytes: 1, files: 2, totalBytes: 3 },
+  };
+  await operate("POST", "/v1/projects/debian/dry-run");
+  await work(fleet.current, { agent: master, result: { changes: 0, seconds: 9, stats, dryRun } });
+  const before = await textOf();
+  expect(before).not.toContain('mirrorfleet_task_attempts_total{host="master"');
+  expect(before).not.toContain('mirrorfleet_sync_seconds_total{host="master"');
+  expect(before).not.toContain('mirrorfleet_received_bytes_total{host="master"');
+  // Of an agent that falls silent it does not matter what it did.
+  await operate("POST", "/v1/projects/debian/dry-run");
+  openLease(await master.poll());
+  clock.offsetSeconds = 300;
+  await reclaimExpired(ctx);
+  const text = await textOf();
+  expect(sample(text, 'mirrorfleet_leases_lost_total{host="master"}')).toBe("1");
+  expect(text).not.toContain('mirrorfleet_task_attempts_total{host="master"');
 });

@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
+import { evaluateAlerts } from "../../../control-plane/alerts/evaluate.ts";
 import { createApp } from "../../../control-plane/http/app.ts";
 import { openShare } from "../../../control-plane/sharing.ts";
+import { openAlerts } from "../../helpers/alerts.ts";
 import { createProject, trigger, useFleet, work } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();
@@ -61,7 +63,7 @@ function checkJob(job: any) {
 }
 
 test("only public projects are shown, to everybody, and nothing that is not theirs to know", async () => {
-  await createProject(fleet.current, { name: "hidden", path: "hidden" });
+  await createProject(fleet.current, { name: "unlisted", path: "unlisted" });
   await createProject(fleet.current, {
     ...fields,
     login: { user: "mirror", password: "very-secret" },
@@ -75,10 +77,13 @@ test("only public projects are shown, to everybody, and nothing that is not thei
     "/jobs",
     "/mirrorz.json",
     "/feed.atom",
+    "/status",
   ]) {
     const answer = await get(path);
     expect([path, answer.status]).toEqual([path, 200]);
-    expect(await answer.text()).not.toMatch(/hidden|very-secret|mirror"|secret\.example|127\.0\.0/);
+    expect(await answer.text()).not.toMatch(
+      /unlisted|very-secret|mirror"|secret\.example|127\.0\.0/,
+    );
   }
 });
 
@@ -105,6 +110,26 @@ test("the own format says how a project's pull went and how fresh each host is",
   const [bad] = (await jsonOf("/v1/public/status")).projects;
   expect(bad).toMatchObject({ state: "failed", updatedAt: good.updatedAt });
   expect(Date.parse(bad.endedAt)).toBeGreaterThan(Date.parse(good.endedAt));
+});
+
+test("the status page says the same to people, and is text whatever projects are called", async () => {
+  const { operate } = fleet.current;
+  const page = async () => (await (await get("/status")).text()).replaceAll(/\s+/g, " ");
+  expect(await page()).toContain("Nothing is published here");
+  await operate("PATCH", "/v1/settings", { site });
+  await createProject(fleet.current, fields);
+  await pullWell();
+  const text = await page();
+  expect(text).toContain("Example &amp; &lt;Sons&gt;: status");
+  expect(text).toContain("&lt;b&gt;system&lt;/b&gt; &amp; \u{1F600}");
+  expect(text).toMatch(/<a href="https:\/\/mirrors\.example\.org\/debian\/">debian<\/a>/);
+  expect(text).toMatch(/in sync.*<time.*55\.6 GB.*✓<\/span> ftp1/);
+  await pullBadly();
+  expect(await page()).toMatch(/✗<\/span> failed/);
+  const { headers } = await get("/status");
+  expect(headers.get("cache-control")).toBe("public, max-age=30");
+  expect(headers.get("content-security-policy")).toContain("default-src 'none'");
+  expect(headers.get("set-cookie")).toBeNull();
 });
 
 test("tunasync.json follows tunasync's rules in every state", async () => {
@@ -174,6 +199,42 @@ test("mirrorz.json needs a site, and follows version 1.7", async () => {
   expect(await status()).toMatch(/^Y\d{10}O\d{10}X\d{10}$/);
   await operate("POST", "/v1/projects/debian/pause");
   expect(await status()).toMatch(/^P\d{10}$/);
+});
+
+test("an undo is no pull: it moves no time, is no recovery, and ends no alert", async () => {
+  const { operate, master, ctx } = fleet.current;
+  await createProject(fleet.current, fields);
+  await pullWell();
+  const [good] = await jsonOf("/tunasync.json");
+  for (const _ of [1, 2, 3]) await pullBadly();
+  const [bad] = await jsonOf("/tunasync.json");
+  await operate("POST", "/v1/projects/debian/undo");
+  await work(fleet.current, { agent: master, result: { changes: 3, stats: null } });
+  await work(fleet.current, { agent: fleet.current.ftp1 });
+  await operate("POST", "/v1/projects/debian/resume");
+  const [after] = await jsonOf("/tunasync.json");
+  expect(after).toMatchObject({ status: "failed", last_update_ts: good.last_update_ts });
+  expect(after.last_ended_ts).toBe(bad.last_ended_ts);
+  expect(await (await get("/feed.atom")).text()).not.toContain("recovered");
+  await evaluateAlerts(ctx);
+  expect(await openAlerts(fleet.current)).toContain("failed debian");
+  const text = await (
+    await get("/metrics", { authorization: `Bearer ${fleet.current.admin}` })
+  ).text();
+  expect(text).toContain('mirrorfleet_last_pull_received_bytes{project="debian"} 300');
+});
+
+test("while the whole fleet is paused every project is", async () => {
+  const { operate } = fleet.current;
+  await operate("PATCH", "/v1/settings", { site });
+  await createProject(fleet.current, fields);
+  await pullWell();
+  await operate("POST", "/v1/settings/pause", { reason: "the array is rebuilt" });
+  expect((await jsonOf("/tunasync.json"))[0].status).toBe("paused");
+  expect((await jsonOf("/mirrorz.json")).mirrors[0].status).toMatch(/^P\d{10}$/);
+  expect((await jsonOf("/v1/public/status")).projects[0].state).toBe("paused");
+  await operate("POST", "/v1/settings/resume");
+  expect((await jsonOf("/tunasync.json"))[0].status).toBe("success");
 });
 
 const hasXmllint = spawnSync("xmllint", ["--version"]).status === 0;
