@@ -34,6 +34,15 @@ const example: Record<ReceiverKind, string> = {
   email: "smtp://localhost:25",
 };
 
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function checkUrl({ kind, url: text }: Target): URL {
   const wrong = (what: string) => invalid("url", `${what}: for example "${example[kind]}"`);
   const url = URL.parse(text);
@@ -44,6 +53,8 @@ function checkUrl({ kind, url: text }: Target): URL {
   if (kind === "email") {
     if (!["", "/"].includes(url.pathname) || url.search !== "")
       throw wrong("must name a host and a port, and no path");
+    for (const part of [url.username, url.password])
+      if (!isEncoded(part)) throw wrong('must have "%" in user and password as "%25"');
     return url;
   }
   if (url.username !== "" || url.password !== "") throw wrong("must not hold user or password");

@@ -7,8 +7,11 @@ const longest = 400;
 /** A time of the database, for people. */
 const time = (text: string) => `${new Date(text).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 
+const plural = (number: number, one: string, many = `${one}s`) =>
+  `${number} ${number === 1 ? one : many}`;
+
 function duration(seconds: number): string {
-  if (seconds < 7200) return `${Math.round(seconds / 60)} minutes`;
+  if (seconds < 7200) return plural(Math.round(seconds / 60), "minute");
   return seconds < 172_800
     ? `${Math.round(seconds / 3600)} hours`
     : `${Math.round(seconds / 86_400)} days`;
@@ -31,7 +34,7 @@ const words: { [Condition in AlertCondition]: (facts: Facts[Condition]) => strin
       : `last known to be what its source is at ${time(freshAt)}; its target is ${duration(targetSeconds)}`,
   "out-of-contact": ({ since }) => `its agent was heard last at ${time(since)}`,
   held: ({ deletions, entries }) =>
-    `${deletions} deletions among ${entries} entries wait for an operator`,
+    `${plural(deletions, "deletion")} among ${plural(entries, "entry", "entries")} ${deletions === 1 ? "waits" : "wait"} for an operator`,
   disk: (facts) =>
     Object.entries(shares)
       .flatMap(([share, name]) => {

@@ -51,8 +51,9 @@ export async function insertMessage(
 }
 
 /**
- * Takes messages that are due, of each receiver the oldest that waits: they arrive in order. No transaction
- * is held while they are sent; one that is not marked in time is due again.
+ * Takes messages that are due, of each receiver the oldest that waits: they arrive in order. What waits for
+ * one that is silenced waits until that is over. No transaction is held while they are sent; one that is not
+ * marked in time is due again.
  */
 export async function takeDueMessages({
   db,
@@ -64,6 +65,9 @@ export async function takeDueMessages({
     where id in (
       select m.id from alert_messages m
       where m.delivered_at is null and m.given_up_at is null and m.not_before <= ${now()}
+        and not exists (
+          select from alert_receivers silent
+          where silent.id = m.receiver_id and silent.silenced_until > ${now()})
         and not exists (
           select from alert_messages earlier
           where earlier.receiver_id = m.receiver_id and earlier.number < m.number

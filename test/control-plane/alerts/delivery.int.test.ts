@@ -128,6 +128,23 @@ test("a silenced receiver is told nothing, and afterwards what began meanwhile a
   ]);
 });
 
+test("what waits for a receiver that is silenced waits until that is over", async () => {
+  const { operate, ctx } = fleet.current;
+  const hook = await startHttpReceiver({ answers: [503] });
+  await addReceiver(fleet.current, { url: hook.url });
+  await heard(fleet.current, { ftp1: 20 });
+  await lookAndDeliver(ctx);
+  expect(hook.received).toHaveLength(1);
+  const until = new Date(Date.now() + 3_600_000).toISOString();
+  await operate("POST", "/v1/alert-receivers/hook/silence", { until });
+  await pass(60, { ftp1: 21 });
+  await lookAndDeliver(ctx);
+  expect(hook.received).toHaveLength(1);
+  await pass(hour, { ftp1: 81 });
+  await lookAndDeliver(ctx);
+  expect(hook.received.slice(1).map((request) => openWebhook(request).kind)).toEqual(["opened"]);
+});
+
 test("a silence can be ended", async () => {
   const { ctx, operate } = fleet.current;
   const receiver = await startHttpReceiver();

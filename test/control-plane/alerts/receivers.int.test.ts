@@ -189,6 +189,10 @@ test.each([
     "url",
     { kind: "email", url: "smtp://a.example/?x=1", from: "a@b.example", to: ["a@b.example"] },
   ],
+  [
+    "url",
+    { kind: "email", url: "smtp://a:100%@a.example", from: "a@b.example", to: ["a@b.example"] },
+  ],
   ["secret", { kind: "webhook", url: "https://a.example" }],
   ["secret", { kind: "webhook", url: "https://a.example", secret: "whsec_c2hvcnQ=" }],
   ["secret", { kind: "slack", url: "https://a.example", secret: "x" }],
