@@ -18,15 +18,27 @@ function scopeOf(payload: JWTPayload, { scopeClaim }: { scopeClaim: string }): O
   return scope;
 }
 
+/**
+ * What the audit log calls somebody. People choose their own user names, and addresses that nobody has checked:
+ * beside them stands the subject, which is the issuer's.
+ */
+function nameOf(payload: JWTPayload & { sub: string }): string {
+  const plain = (text: string) => text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "").slice(0, 120);
+  const email = asText(payload["email"]);
+  if (email !== "" && payload["email_verified"] !== false) return plain(email);
+  const chosen = email || asText(payload["preferred_username"]);
+  const subject = plain(payload.sub);
+  return chosen === "" ? subject : `${plain(chosen)} (${subject})`;
+}
+
 /** Who the issuer says it is. @throws AppError `forbidden` for one who may do nothing here. */
 export function actorOf(
   payload: JWTPayload & { sub: string },
   settings: { scopeClaim: string },
 ): Actor & { scope: OperatorScope } {
-  const name = asText(payload["email"]) || asText(payload["preferred_username"]);
   return {
     id: `oidc:${payload.sub}`,
-    name: (name || payload.sub).replaceAll(/\p{Cc}/gu, "").slice(0, 200),
+    name: nameOf(payload),
     scope: scopeOf(payload, settings),
   };
 }
