@@ -52,7 +52,12 @@ export type HostFactsWatch = {
 export async function watchHostFacts({
   rsync,
   mirrorRoots,
-}: Pick<Config, "rsync"> & { mirrorRoots: string[] }): Promise<HostFactsWatch> {
+  quarantines,
+  quarantineDays: days,
+}: Pick<Config, "rsync" | "quarantines" | "quarantineDays"> & {
+  mirrorRoots: string[];
+}): Promise<HostFactsWatch> {
+  const quarantineDays = quarantines === null ? 0 : days;
   let facts: HostFacts | null = null;
   const hanging = new Set<string>();
   const lookAt = (path: string) => {
@@ -73,7 +78,7 @@ export async function watchHostFacts({
       const room = await lookAt(path);
       if (room) roots.push(room);
     }
-    facts = { rsyncVersion: version, roots };
+    facts = { rsyncVersion: version, roots, quarantineDays };
   };
   const timer = setInterval(() => void look(), lookEveryMilliseconds);
   await look();

@@ -167,7 +167,7 @@ export async function runAgent({
     controlPlane: config.controlPlane ?? identity.controlPlane,
     clock,
     contact: await openContact({ stateDir: config.stateDir, clock, bootId, log }),
-    facts: await watchHostFacts({ rsync: config.rsync, mirrorRoots }),
+    facts: await watchHostFacts({ ...config, mirrorRoots }),
     metrics: await openMetrics(config),
     seen: await openSeenOrders({ stateDir: config.stateDir }),
     work: { running: new Set(), ends: new Map(), projects: new Set() },

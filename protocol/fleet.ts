@@ -73,6 +73,8 @@ const hostFactsSchema = z.strictObject({
       }),
     )
     .max(32),
+  /** Days for which deleted files wait in its quarantines; 0: it has none; absent: of an agent before number 2. */
+  quarantineDays: z.int().min(0).max(3650).optional(),
 });
 export type HostFacts = z.infer<typeof hostFactsSchema>;
 

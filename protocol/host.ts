@@ -106,6 +106,10 @@ export const hostSchema = z.object({
       }),
     )
     .meta({ description: "Room below its mirror roots; without a root that does not answer" }),
+  quarantineDays: z.int().nullable().meta({
+    description:
+      "Days for which deleted files wait in its quarantine; 0: it has none; null: its agent has not said",
+  }),
   clockSkewSeconds: z
     .number()
     .nullable()

@@ -44,6 +44,12 @@ function clockText({ clockSkewSeconds: skew }: Host): string | null {
   return `${Math.abs(skew).toFixed(1)} s ${skew > 0 ? "ahead" : "behind"}`;
 }
 
+/** What becomes of deleted files; null: its agent, or the control plane, is too old to say. */
+function deletedText({ quarantineDays: days }: Host): string | null {
+  if (days === 0) return "gone at once: it has no quarantine";
+  return days ? `${days} ${days === 1 ? "day" : "days"} in its quarantine` : null;
+}
+
 const hostText = (host: Host) =>
   listing([
     ["name", host.name],
@@ -58,6 +64,7 @@ const hostText = (host: Host) =>
     ["agent", host.agentVersion],
     ["rsync", host.rsyncVersion],
     ...host.disks.map((disk): [string, string] => [`room in ${disk.path}`, roomText(disk)]),
+    ["deleted files", deletedText(host)],
     ["clock", clockText(host)],
     ["seen", ago(host.lastSeenAt)],
     ["made", time(host.createdAt)],

@@ -18,7 +18,7 @@ import { type Part, part, streamParts } from "./live.ts";
 import { progressOf } from "./progress.ts";
 import { may, type SignedIn } from "./session.ts";
 import type { Site } from "./site.ts";
-import { count, secondsBetween, size, when } from "./words.ts";
+import { count, plural, secondsBetween, size, when } from "./words.ts";
 
 /** Replicas and tasks that a page shows. */
 const most = 1000;
@@ -32,6 +32,12 @@ function stateOf({ state, drained, lastSeenAt }: Host): Html {
 
 const skewOf = ({ clockSkewSeconds: skew }: Host) =>
   skew === null ? "" : `${skew > 0 ? "+" : "−"}${Math.abs(skew).toFixed(1)} s`;
+
+/** What becomes of files that a sync deletes. */
+function deletedWords({ quarantineDays: days }: Host): string {
+  if (days === null) return "not known: its agent is too old to say";
+  return days === 0 ? "gone at once: it has no quarantine" : `kept for ${plural(days, "day")}`;
+}
 
 /** Share of a root that is taken, as a meter with its words. */
 function disk({
@@ -96,6 +102,8 @@ function facts(host: Host): Html {
     <dd>${host.agentVersion}</dd>
     <dt>rsync</dt>
     <dd>${host.rsyncVersion}</dd>
+    <dt>Deleted files</dt>
+    <dd>${deletedWords(host)}</dd>
     <dt>Clock</dt>
     <dd>${skewOf(host) || "not known yet"}</dd>
     <dt>Mirror roots</dt>

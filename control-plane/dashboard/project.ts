@@ -3,7 +3,7 @@ import type { Project, Replica } from "../../protocol/project.ts";
 import type { RunDetail } from "../../protocol/run.ts";
 import type { Actor } from "../auth/actor.ts";
 import { readAuditEvents } from "../db/queries/audit-events.ts";
-import { latestDeletions, readGenerations } from "../db/queries/generations.ts";
+import { type Deletions, latestDeletions, readGenerations } from "../db/queries/generations.ts";
 import { heldTasks } from "../db/queries/held.ts";
 import { latestTaskId, readPulls, readRunsWithTasks } from "../db/queries/project-history.ts";
 import { readProject } from "../db/queries/projects.ts";
@@ -19,7 +19,7 @@ import { type Part, part, streamParts } from "./live.ts";
 import { history, settingsList } from "./project-settings.ts";
 import { runBars, secondsOf } from "./run-bars.ts";
 import { scheduleWords } from "./schedule-words.ts";
-import { type Deletions, undoButton } from "./undo.ts";
+import { undoButton } from "./undo.ts";
 import { may, type SignedIn } from "./session.ts";
 import type { Site } from "./site.ts";
 import { duration, plural, when } from "./words.ts";
@@ -27,7 +27,7 @@ import { duration, plural, when } from "./words.ts";
 const shownRuns = 15;
 const shownGenerations = 10;
 
-function head(actor: Actor, project: Project, deletions: Deletions): Part {
+function head(actor: Actor, project: Project, deletions: Deletions | null): Part {
   const { name, description, paused, upstream, parts } = project;
   const path = `/v1/projects/${name}`;
   const back = `/projects/${name}`;

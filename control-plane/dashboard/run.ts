@@ -4,7 +4,7 @@ import { runsQuerySchema } from "../../protocol/run.ts";
 import { parse } from "../../protocol/errors.ts";
 import { runStates } from "../../protocol/states.ts";
 import type { Actor } from "../auth/actor.ts";
-import { latestDeletions } from "../db/queries/generations.ts";
+import { type Deletions, latestDeletions } from "../db/queries/generations.ts";
 import { readRun, readRuns } from "../db/queries/runs.ts";
 import { operationButton } from "./buttons.ts";
 import { chip, isHeld, taskChip } from "./chips.ts";
@@ -17,8 +17,8 @@ import { progressOf } from "./progress.ts";
 import { runBars, secondsOf } from "./run-bars.ts";
 import type { SignedIn } from "./session.ts";
 import type { Site } from "./site.ts";
-import { type Deletions, undoButton } from "./undo.ts";
-import { count, duration, secondsBetween, size, when } from "./words.ts";
+import { undoButton } from "./undo.ts";
+import { duration, plural, secondsBetween, size, when } from "./words.ts";
 
 const hasEnded = ({ state }: RunDetail) =>
   state !== "queued" && state !== "running" && state !== "distributing";
@@ -28,11 +28,11 @@ function whatItDid(task: Task): Html | string {
   const { result } = task;
   if (!result) return "";
   if (isHeld(task))
-    return html`${count(result.held?.deletions ?? 0)} deletions wait for a decision`;
+    return `${plural(result.held?.deletions ?? 0, "deletion")} held, for a decision`;
   if (task.state !== "succeeded") return result.message;
   if (task.dryRun) return result.message;
   const bytes = result.stats?.literalBytes ?? 0;
-  return `${count(result.changes)} changes, ${size(bytes)} of new data${result.scanned ? "" : ", by change list"}`;
+  return `${plural(result.changes, "change")}, ${size(bytes)} of new data${result.scanned ? "" : ", by change list"}`;
 }
 
 function whatFor({ role, dryRun }: Task): string {
@@ -55,7 +55,7 @@ function taskRow(task: Task): Html {
   </tr>`;
 }
 
-function runParts(actor: Actor, run: RunDetail, deletions: Deletions): Part[] {
+function runParts(actor: Actor, run: RunDetail, deletions: Deletions | null): Part[] {
   const back = `/runs/${run.id}`;
   const failed = run.tasks.some(({ state }) => state === "failed" || state === "cancelled");
   return [

@@ -4,9 +4,30 @@ import { expect, onTestFinished, test } from "vitest";
 import { roomIn, watchHostFacts } from "../../agent/host-facts.ts";
 import { temporaryDirectory } from "../helpers/directory.ts";
 
+const unguarded = { quarantines: null, quarantineDays: 7 };
+
+test("a host says for how many days deleted files wait with it, and that none do where it has no quarantine", async () => {
+  const daysOf = async (quarantines: string[] | null) => {
+    const watch = await watchHostFacts({
+      rsync: "rsync",
+      mirrorRoots: [],
+      quarantines,
+      quarantineDays: 12,
+    });
+    onTestFinished(watch.stop);
+    return watch.latest()!.quarantineDays;
+  };
+  expect(await daysOf(["/srv/mirror-quarantine"])).toBe(12);
+  expect(await daysOf(null)).toBe(0);
+});
+
 test("a host knows its rsync and the room below its roots, and leaves out a root that is missing", async () => {
   const root = await temporaryDirectory();
-  const watch = await watchHostFacts({ rsync: "rsync", mirrorRoots: [root, "/nonexistent"] });
+  const watch = await watchHostFacts({
+    rsync: "rsync",
+    mirrorRoots: [root, "/nonexistent"],
+    ...unguarded,
+  });
   onTestFinished(watch.stop);
   const facts = watch.latest()!;
   expect(facts.rsyncVersion).toMatch(/^3\.\d+\.\d+/);
@@ -21,9 +42,9 @@ test("an rsync that does not run has no version", async () => {
   const rsync = join(directory, "rsync");
   await writeFile(rsync, "#!/bin/sh\nexit 1\n");
   await chmod(rsync, 0o755);
-  const watch = await watchHostFacts({ rsync, mirrorRoots: [] });
+  const watch = await watchHostFacts({ rsync, mirrorRoots: [], ...unguarded });
   onTestFinished(watch.stop);
-  expect(watch.latest()).toEqual({ rsyncVersion: null, roots: [] });
+  expect(watch.latest()).toEqual({ rsyncVersion: null, roots: [], quarantineDays: 0 });
 });
 
 test("a file system that says all ones of its inodes has no fixed number of them, and one of its size no room", () => {

@@ -38,17 +38,27 @@ export async function readGenerations(
   }));
 }
 
-/**
- * The run of a project whose pull deleted something last, if nothing has been brought back since: an undo
- * would bring that back. `deleted`: entries.
- */
+/** What a pull deleted that nobody has brought back. */
+export type Deletions = {
+  run: string;
+  /** Entries. */
+  deleted: number;
+  at: string;
+  /** Days for which the master keeps what it deletes; 0: it keeps nothing; null: its agent has not said. */
+  keptDays: number | null;
+};
+
+/** The run of a project whose pull deleted something last, if nothing has been brought back since. */
 export async function latestDeletions(
   { db }: Pick<Ctx, "db">,
   { project }: { project: string },
-): Promise<{ run: string; deleted: number; at: string } | null> {
-  const { rows } = await db.execute<{ run: string; deleted: number; at: string; undone: boolean }>(
+): Promise<Deletions | null> {
+  type Row = Omit<Deletions, "keptDays"> & { undone: boolean; kept_days: number | null };
+  const { rows } = await db.execute<Row>(
     sql`
     select t.run_id run, (t.result -> 'stats' ->> 'deleted')::int deleted, t.finished_at at,
+      (select (h.facts ->> 'quarantineDays')::int from replicas m join hosts h on h.id = m.host_id
+        where m.project_id = p.id and m.role = 'master') kept_days,
       exists (
         select from runs u join tasks n on n.run_id = u.id and n.role = 'master'
         where u.project_id = p.id and u.trigger = 'undo' and u.created_at > t.queued_at
@@ -61,5 +71,6 @@ export async function latestDeletions(
   );
   const [found] = rows;
   if (!found || found.undone) return null;
-  return { run: found.run, deleted: found.deleted, at: new Date(found.at).toISOString() };
+  const { run, deleted, at, kept_days: keptDays } = found;
+  return { run, deleted, at: new Date(at).toISOString(), keptDays };
 }

@@ -41,6 +41,7 @@ function hostView({ host, runningTasks, growth }: Listed): Host {
     disks: (host.facts?.roots ?? []).map((disk) =>
       withForecast(disk, { growth: growth[disk.path], at: host.factsAt! }),
     ),
+    quarantineDays: host.facts?.quarantineDays ?? null,
     clockSkewSeconds: host.clockSkewSeconds,
     factsAt: host.factsAt?.toISOString() ?? null,
     lastSeenAt: host.lastSeenAt?.toISOString() ?? null,

@@ -1,3 +1,4 @@
+import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { deletedStats } from "../../../agent/rsync/stats.ts";
 import { evaluateAlerts } from "../../../control-plane/alerts/evaluate.ts";
@@ -295,6 +296,37 @@ test("a project's page lists its generations with who carries them, and a pull t
   expect(undone.headers.get("location")).toMatch(/^\/runs\//);
   expect(await page()).not.toContain("Undo deletions");
   expect(await page(`/runs/${run}`)).not.toContain("Undo deletions");
+});
+
+test("where the master keeps nothing of what it deletes, or no longer, the page says so, and an undo is refused before anything is paused", async () => {
+  const { master, operate, ctx } = fleet.current;
+  await createProject(fleet.current);
+  const stats = { ...deletedStats(7), files: 10 };
+  await trigger(fleet.current);
+  await work(fleet.current, { agent: master, result: { stats } });
+  const keeps = (quarantineDays: number) =>
+    master.poll({ facts: { rsyncVersion: null, roots: [], quarantineDays } });
+  const { get, post } = await signedIn(fleet.current, "operator");
+  const page = async () => (await (await get("/projects/debian")).text()).replaceAll(/\s+/g, " ");
+  const undo = async () => {
+    const { status } = await post("/do/v1/projects/debian/undo", { back: "/projects/debian" });
+    const { body } = await operate("GET", "/v1/projects/debian");
+    return [status, body.paused];
+  };
+  expect(await page()).toContain("its agent is too old to say");
+  await keeps(0);
+  expect((await operate("GET", "/v1/hosts/master")).body.quarantineDays).toBe(0);
+  expect(await page()).toMatch(
+    /7 entries [^<]* cannot be brought back: its master keeps no deleted files/,
+  );
+  expect(await page()).not.toContain("/undo");
+  expect(await undo()).toEqual([409, false]);
+  await keeps(3);
+  expect(await page()).toMatch(/Brings back the 7 entries[^<]*quarantine, for 3 days/);
+  await ctx.db.execute(sql`update tasks set finished_at = finished_at - interval '4 days'`);
+  expect(await page()).toMatch(/cannot be brought back: its master keeps deleted files for 3 days/);
+  await ctx.db.execute(sql`update tasks set finished_at = finished_at + interval '4 days'`);
+  expect(await undo()).toEqual([303, true]);
 });
 
 test("a token and an invitation are shown once, with the line to paste", async () => {
