@@ -1,7 +1,6 @@
-import { alertConditions, type Receiver, receiverKinds } from "../../protocol/alert.ts";
+import { alertConditions, type Receiver } from "../../protocol/alert.ts";
 import type { Actor } from "../auth/actor.ts";
 import { operationButton } from "./buttons.ts";
-import { field, type Filled, formError } from "./fields.ts";
 import { html, type Html } from "./html.ts";
 import { may } from "./session.ts";
 import { plural, when } from "./words.ts";
@@ -65,8 +64,9 @@ function receiverRow(actor: Actor, receiver: Receiver): Html {
         ${
           may(actor, "admin") &&
           html`<form method="post" action="/alerts/receivers/${name}/test">
-            <button>Test</button>
-          </form>`
+              <button>Test</button>
+            </form>
+            <a class="button" href="/alerts/receivers/${name}/edit">Edit</a>`
         }
         ${operationButton(actor, { action: `/alerts/receivers/${name}/delete`, text: "Remove", back, needs: "admin", kind: "danger", confirm: `${name} is told nothing any more; what waits for it goes, too.` })}
       </div>
@@ -97,49 +97,4 @@ export function receiversTable(actor: Actor, receivers: Receiver[]): Html {
     </div>
     ${receivers.length === 0 && html`<p class="faint">Nobody yet.</p>`}
   </section>`;
-}
-
-function conditionBoxes({ sent }: Filled): Html {
-  const chosen = sent?.getAll("condition") ?? [...alertConditions];
-  return html`<fieldset class="boxes">
-    <legend>It is told of</legend>
-    ${alertConditions.map(
-      (condition) =>
-        html`<label
-          ><input
-            type="checkbox"
-            name="condition"
-            value="${condition}"
-            ${chosen.includes(condition) && html` checked`}
-          />
-          ${condition}</label
-        > `,
-    )}
-  </fieldset>`;
-}
-
-/** The form that makes one. */
-export function receiverForm(filled: Filled): Html {
-  return html`<form method="post" action="/alerts/receivers" class="card" id="new-receiver">
-    <h2>Tell somebody else</h2>
-    ${formError(filled)}
-    <div class="columns">
-      <div>
-        ${field(filled, { name: "text:name", label: "Name", required: true, hint: "on-call" })}
-        ${field(filled, { name: "text:kind", label: "By", options: receiverKinds.map((kind) => ({ value: kind, text: kind })) })}
-        ${field(filled, { name: "text:url", label: "URL", required: true, hint: "Of the webhook, the Matrix homeserver, or smtp:// or smtps:// with user and password. It cannot be read again" })}
-        ${field(filled, { name: "optional:secret", label: "Secret", type: "password", hint: "Of a webhook the signing secret (whsec_…), of Matrix the access token" })}
-        ${field(filled, { name: "optional:room", label: "Matrix room", hint: "!abc:example.org" })}
-        ${field(filled, { name: "optional:from", label: "Mail from", hint: "mirror@example.org" })}
-        ${field(filled, { name: "lines:to", label: "Mail to", type: "area", hint: "Addresses, one a line" })}
-      </div>
-      <div>
-        ${conditionBoxes(filled)}
-        ${field(filled, { name: "optional-lines:projects", label: "Projects", type: "area", hint: "One a line; none: all, and hosts" })}
-        ${field(filled, { name: "optional-lines:hosts", label: "Hosts", type: "area", hint: "One a line; none: all" })}
-        ${field(filled, { name: "number:remindHours", label: "Told again after hours", type: "number", hint: "None: never" })}
-        <button>Add it</button>
-      </div>
-    </div>
-  </form>`;
 }

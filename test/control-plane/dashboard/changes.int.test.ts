@@ -49,7 +49,14 @@ test("a viewer sees no button, and forged ones are refused", async () => {
     const text = await (await get(path)).text();
     expect(text, path).not.toMatch(/<form method="post" action="(?!\/sign-out)|new-project|\/edit/);
   }
-  for (const path of ["/admin", "/admin/audit", "/new-project", "/projects/debian/edit"])
+  for (const path of [
+    "/admin",
+    "/admin/audit",
+    "/new-project",
+    "/projects/debian/edit",
+    "/alerts/receivers/kept/edit",
+    "/alerts/receivers/nobody/edit",
+  ])
     expect((await get(path)).status, path).toBe(403);
   const forged: [string, Record<string, string>][] = [
     ["/do/v1/projects/debian/sync", {}],
@@ -68,6 +75,11 @@ test("a viewer sees no button, and forged ones are refused", async () => {
       { "text:name": "x", "text:kind": "slack", "text:url": "https://a.example/" },
     ],
     ["/alerts/receivers/kept/test", {}],
+    ["/alerts/receivers/kept/edit", { condition: "held" }],
+    // Of whom there is, a viewer hears nothing.
+    ["/alerts/receivers/nobody/test", {}],
+    ["/alerts/receivers/nobody/silence", { hours: "4" }],
+    ["/alerts/receivers/nobody/delete", {}],
     ["/alerts/receivers/kept/silence", { hours: "4" }],
     ["/alerts/receivers/kept/delete", {}],
     ["/do/v1/projects/debian/undo", {}],
@@ -248,6 +260,9 @@ test("who is told of alerts is added, tested, silenced and removed on their page
   await post("/alerts/receivers/pager/silence", { hours: "4" });
   expect(Date.parse((await read()).silencedUntil) - Date.now()).toBeCloseTo(4 * 3_600_000, -5);
   expect(await page()).toContain("Let it speak");
+  for (const hours of ["x", "-1", "99999", "1e300"])
+    expect((await post("/alerts/receivers/pager/silence", { hours })).status, hours).toBe(422);
+  expect((await read()).silencedUntil).not.toBeNull();
   await post("/alerts/receivers/pager/silence", { hours: "" });
   expect((await read()).silencedUntil).toBeNull();
   await post("/alerts/receivers/pager/delete", {});
