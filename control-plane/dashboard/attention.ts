@@ -50,7 +50,7 @@ export function attention(
   const stale = cells.filter(
     ({ freshness, state }) => freshness === "stale" && (state === "idle" || state === "waiting"),
   );
-  const away = matrix.hosts.filter(({ inContact }) => !inContact);
+  const away = matrix.hosts.filter(({ enrolled, inContact }) => enrolled && !inContact);
   const groups = [
     paused &&
       html`<section class="note warn">
@@ -106,7 +106,7 @@ export function attention(
 }
 
 /** The fleet in a few numbers. */
-export function totals(matrix: Matrix, status: Status): Part {
+export function totals(status: Status): Part {
   const { hosts, projects, runs } = status;
   const of = (state: keyof Status["runs"]) => count(runs[state] ?? 0);
   return part({
@@ -116,7 +116,7 @@ export function totals(matrix: Matrix, status: Status): Part {
         >${plural(projects.all, "project")}${projects.paused > 0 && html`, ${count(projects.paused)} paused`}</span
       >
       <span
-        >${count(hosts.inContact)} of ${plural(matrix.hosts.length, "host")} in
+        >${count(hosts.inContact)} of ${plural(hosts.enrolled, "host")} in
         contact${hosts.drained > 0 && html`, ${count(hosts.drained)} drained`}</span
       >
       <span>${count(status.runningTasks)} syncing, ${count(status.queuedTasks)} waiting</span>

@@ -1,6 +1,7 @@
 import type { AppError } from "../../protocol/errors.ts";
 import { formText } from "./form-body.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html, verbatim } from "./html.ts";
+import { visible } from "./visible.ts";
 
 /** What fields are filled with: what was sent before, else what is stored. */
 export type Filled = {
@@ -54,7 +55,7 @@ function control(filled: Filled, field: Field, attributes: Html): Html {
     </select>`;
   if (type === "area")
     return html`<textarea id="${id}" name="${name}" rows="3" spellcheck="false" ${rest}>
-${value}</textarea>`;
+${verbatim(value)}</textarea>`;
   if (type === "password")
     return html`<input
       id="${id}"
@@ -67,7 +68,7 @@ ${value}</textarea>`;
   return html`<input
     id="${id}"
     name="${name}"
-    value="${value}"
+    value="${verbatim(value)}"
     spellcheck="false"
     autocomplete="off"
     ${numeric}
@@ -80,13 +81,15 @@ export function field(filled: Filled, described: Field): Html {
   const { name, label, hint } = described;
   const id = idOf(filled, name);
   const errors = errorsOf(filled, name);
+  const value = described.type === "password" ? "" : valueOf(filled, name);
+  const unseen = visible(value) !== value.replaceAll("\r\n", "\n");
   const hintId =
-    hint !== undefined || errors.length > 0 ? html` aria-describedby="${id}-hint"` : "";
+    hint !== undefined || errors.length > 0 || unseen ? html` aria-describedby="${id}-hint"` : "";
   const invalid = errors.length > 0 && html` aria-invalid="true"`;
   return html`<p class="field">
     <label for="${id}">${label}</label>${control(filled, described, html`${hintId}${invalid}`)}
     <small id="${id}-hint"
-      >${hint}${errors.map(({ message }) => html` <strong class="bad">${message}</strong>`)}</small
+      >${hint}${unseen && html` <strong>Holds what is not seen: ${value}</strong>`}${errors.map(({ message }) => html` <strong class="bad">${message}</strong>`)}</small
     >
   </p>`;
 }

@@ -40,7 +40,7 @@ async function read(site: Site): Promise<Snapshot> {
 
 function partsOf({ matrix, status, alerts }: Snapshot, filter: Filter) {
   const shown = filtered(matrix, filter);
-  const head = [attention(matrix, { ...status, alerts }), totals(matrix, status)];
+  const head = [attention(matrix, { ...status, alerts }), totals(status)];
   // Without a project there is no table.
   const columns = matrix.projects.length > 0 ? [matrixHead(shown)] : [];
   return { head, columns, rows: shown.projects.map((project) => matrixRow(project, shown)) };

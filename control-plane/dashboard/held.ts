@@ -16,8 +16,8 @@ export function heldDeletions(actor: Actor, { task, back }: { task: Task; back: 
   return html`<div class="note held">
     <p>
       <strong
-        >${plural(deletions, "deletion")} of ${count(entries)} entries${share} on ${task.host} wait
-        for a decision.</strong
+        >${plural(deletions, "deletion")} of ${plural(entries, "entry", "entries")}${share} on
+        ${task.host} ${deletions === 1 ? "waits" : "wait"} for a decision.</strong
       >
       Nothing was deleted.
     </p>

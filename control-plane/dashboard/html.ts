@@ -16,4 +16,7 @@ function shown(value: unknown): unknown {
 export const html = (strings: TemplateStringsArray, ...values: unknown[]): Html =>
   escaping(strings, ...values.map(shown)) as Html;
 
+/** Text that a form sends back, escaped and else as it is: made visible, it would come back as something else. */
+export const verbatim = (text: string): Html => escaping`${text}` as Html;
+
 export { raw };

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Context } from "hono";
+import { AppError } from "../../protocol/errors.ts";
 import type { Ctx } from "../context.ts";
 import { eventStream } from "./event-stream.ts";
 import { html, type Html, raw } from "./html.ts";
@@ -73,6 +74,12 @@ function knownOf(parts: Part[], { said, count }: { said: string[]; count: number
 /** `reload`: the page is to be another one now. */
 type Round = { parts: Part[]; ended?: boolean; reload?: boolean };
 
+/** What a page is about was removed meanwhile: loaded again, the page says so. */
+function isGone(error: unknown): Round {
+  if (error instanceof AppError && error.code === "not-found") return { parts: [], reload: true };
+  throw error;
+}
+
 /**
  * Streams the parts of a page that differ from those that the browser has, whose versions it names, as they
  * change; asks anew each time whether who signed in still may. Ten minutes at most: browsers come again.
@@ -87,7 +94,7 @@ export function streamParts(
   let known: (string | null)[] | null = null;
   return eventStream(ctx, c, async (out) => {
     for (let waited = 0; !out.aborted && waited < longestSeconds; waited += everySeconds) {
-      const { parts, ended = false, reload = false } = await read();
+      const { parts, ended = false, reload = false } = await read().catch(isGone);
       const mayGoOn = (await currentActor(ctx, c)) !== null;
       known ??= knownOf(parts, { said, count });
       if (!mayGoOn || reload || parts.length !== known?.length) {

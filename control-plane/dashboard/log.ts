@@ -8,7 +8,7 @@ import { eventStream } from "./event-stream.ts";
 import { html, type Html } from "./html.ts";
 import { logDecoder } from "./log-text.ts";
 import { currentActor, type SignedIn } from "./session.ts";
-import { count, size } from "./words.ts";
+import { count, plural, size } from "./words.ts";
 
 /** Bytes of a log's end that a page begins with. */
 const tailBytes = 64 * 1024;
@@ -63,7 +63,7 @@ export async function logSection(
       ${follows && html`<label class="follow" hidden><input type="checkbox" id="follow" checked /> Follow</label>`}
       <a href="/tasks/${task.id}/log.txt?attempt=${attempt}" download>Download</a>
     </div>
-    ${search && html`<p class="faint">${count(search.lines)} lines${search.lines > mostLines && ` of which the first ${count(mostLines)} are shown`}</p>`}
+    ${search && html`<p class="faint">${plural(search.lines, "line")}${search.lines > mostLines && ` of which the first ${count(mostLines)} are shown`}</p>`}
     ${!search && begin > 0 && html`<p class="faint">The last ${size(length - begin)} of ${size(length)}. <a href="?attempt=${attempt}&amp;all=1">Show all</a></p>`}
     <pre id="log" tabindex="0" aria-labelledby="log-title" ${follows && html` data-log="${live}"`}>
 ${text}</pre>
@@ -92,8 +92,19 @@ export async function streamLog(
         id: String(offset),
       });
     }
-    await out.writeSSE({ event: "end", data: "" });
+    // A stream ends after a while, whatever it follows: only then does the browser not come again.
+    if (await isRead(ctx, { taskId, attempt, offset }))
+      await out.writeSSE({ event: "end", data: "" });
   });
+}
+
+/** Has the attempt ended, and was all of its log read up to `offset`? */
+async function isRead(
+  ctx: Ctx,
+  { taskId, attempt, offset }: { taskId: string; attempt: number; offset: number },
+): Promise<boolean> {
+  const { ended } = await findLog(ctx, { taskId, attempt });
+  return ended && (await logLength(ctx, { taskId, attempt })) <= offset;
 }
 
 /** The log's bytes as they are, for a file: no browser shows them. */

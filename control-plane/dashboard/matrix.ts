@@ -2,6 +2,7 @@ import type { Cell, Matrix, MatrixProject } from "../db/queries/fleet-matrix.ts"
 import { html, type Html, raw } from "./html.ts";
 import { type Part, part } from "./live.ts";
 import { percentOf } from "./progress.ts";
+import { plural } from "./words.ts";
 
 const classes = { fresh: "f", stale: "s", never: "n" };
 /** Cells that stand out whatever their freshness. */
@@ -37,11 +38,11 @@ const stateWords = {
 /** What a mark means, for cells that are not as they should be. */
 function titleOf({ freshness, freshAt, state, behind }: Cell): string {
   if (freshness === "fresh" && state === "idle" && behind === 0) return "";
-  const since = freshAt === null ? "" : ` as of ${freshAt.slice(0, 16)}Z`;
+  const since = freshAt === null ? "" : ` as of ${freshAt.slice(0, 16).replace("T", " ")} UTC`;
   const words = [
     `${freshness}${since}`,
     stateWords[state],
-    behind > 0 ? `${behind} generations behind` : "",
+    behind > 0 ? `${plural(behind, "generation")} behind` : "",
   ];
   return ` title="${words.filter(Boolean).join(", ")}"`;
 }
@@ -74,22 +75,36 @@ export function matrixRow({ name, paused, cells }: MatrixProject, { hosts }: Mat
   });
 }
 
-/** The hosts' names, with a mark for those that are away or drained. */
+type MatrixHost = Matrix["hosts"][number];
+
+/** What stands before a host's name, and what it means; null: nothing. */
+function signOf({
+  enrolled,
+  inContact,
+  drained,
+}: MatrixHost): { sign: string; title: string } | null {
+  if (!enrolled) return { sign: "◷", title: "invited; it has no agent yet" };
+  if (!inContact) return { sign: "⚠", title: "out of contact" };
+  return drained ? { sign: "P", title: "drained" } : null;
+}
+
+/** The hosts' names, with a mark for those that are away, drained or have yet to enrol. */
 export const matrixHead = ({ hosts }: Matrix): Part =>
   part({
     id: "matrix-head",
     tag: "tr",
     content: html`<th scope="col">Project</th>
-      ${hosts.map(
-        ({ name, inContact, drained }) =>
-          html`<th scope="col">
-            <a
-              href="/hosts/${name}"
-              ${!inContact ? html` class="away" title="out of contact"` : drained ? html` title="drained"` : ""}
-              >${!inContact ? "⚠ " : drained ? "P " : ""}${name}</a
-            >
-          </th>`,
-      )}`,
+      ${hosts.map((host) => {
+        const is = signOf(host);
+        return html`<th scope="col">
+          <a
+            href="/hosts/${host.name}"
+            ${is?.sign === "⚠" && html` class="away"`}
+            ${is && html` title="${is.title}"`}
+            >${is && `${is.sign} `}${host.name}</a
+          >
+        </th>`;
+      })}`,
   });
 
 /** The matrix: projects × hosts. */
@@ -119,6 +134,7 @@ export const legend = html`<details class="legend">
   </p>
   <p>
     <b>45%</b> syncing, <b>…</b> waits for its turn, <b>✗</b> failed, <b>H</b> deletions held,
-    <b>P</b> paused, <b>−3</b> three generations behind, ⚠ host out of contact
+    <b>P</b> paused, <b>−3</b> three generations behind; ⚠ a host that is out of contact, ◷ one that
+    has yet to enrol
   </p>
 </details>`;

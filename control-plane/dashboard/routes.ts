@@ -62,6 +62,8 @@ function answerError({ ctx, asset }: Site, c: Context, error: unknown) {
       { err: known.cause ?? error, method: c.req.method, path: c.req.path },
       known.message,
     );
+  // What is internal goes to the log alone, as in the REST interface.
+  const said = known.code === "internal" ? "internal error" : known.message;
   if (c.req.path.startsWith("/sign-in") && (status < 500 || status === 503))
     return answerSignIn({ asset, ctx }, c, {
       next: (c.get("next") as string | undefined) ?? "/",
@@ -72,7 +74,7 @@ function answerError({ ctx, asset }: Site, c: Context, error: unknown) {
     status: status as 404,
     content: html`<section class="card narrow">
       <h1>${status === 404 ? "Not found" : "That did not work"}</h1>
-      <p>${known.message}</p>
+      <p>${said}</p>
       <p><a href="/">To the fleet</a></p>
     </section>`,
   });

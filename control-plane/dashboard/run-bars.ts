@@ -1,6 +1,6 @@
 import type { Run, Task } from "../../protocol/run.ts";
 import { html, type Html } from "./html.ts";
-import { duration } from "./words.ts";
+import { duration, plural } from "./words.ts";
 
 const width = 400;
 /** Pixels of a bar with the gap below it; many bars together are no higher than a dozen. */
@@ -48,7 +48,7 @@ export function runBars({
     height="${height}"
     preserveAspectRatio="none"
     role="img"
-    aria-label="${bars.length} tasks over time"
+    aria-label="${plural(bars.length, "task")} over time"
   >
     ${bars}
   </svg>`;

@@ -98,7 +98,7 @@ test("an operator adds a project, watches it sync, reads its log, approves delet
   ).toEqual([]);
   await page.getByLabel("Lines with").fill("file-39");
   await page.getByRole("button", { name: "Search" }).click();
-  await page.getByText("1 lines").or(page.getByText("2 lines")).waitFor();
+  await page.getByText("1 line", { exact: true }).or(page.getByText("2 lines")).waitFor();
   await page.getByRole("link", { name: "All lines" }).click();
   await look("task");
   const [download] = await Promise.all([

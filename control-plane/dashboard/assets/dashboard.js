@@ -42,9 +42,11 @@ function replacePart(id, html) {
   }
   const links = focused ? [...old.querySelectorAll("a, summary")] : [];
   const place = links.indexOf(focused);
+  const stop = [...old.querySelectorAll("a")].findIndex(({ tabIndex }) => tabIndex === 0);
   old.outerHTML = html;
   const fresh = document.getElementById(id);
   tellTimes(fresh);
+  if (fresh.closest("#matrix")) beOneStop(fresh, stop);
   if (place >= 0) fresh.querySelectorAll("a, summary")[place]?.focus();
   htmx.process(fresh);
 }
@@ -114,16 +116,37 @@ function followLog() {
   if (!log.dataset.log) return;
   const box = document.getElementById("follow");
   box.parentElement.hidden = false;
-  const source = new EventSource(log.dataset.log);
-  source.addEventListener("log", ({ data }) => {
-    document.getElementById("no-log")?.remove();
-    log.append(JSON.parse(data));
-    if (box.checked) log.scrollTop = log.scrollHeight;
-  });
-  source.addEventListener("end", () => {
-    source.close();
-    box.parentElement.hidden = true;
-  });
+  const url = new URL(log.dataset.log, location.href);
+  let source = null;
+  let ended = false;
+  const close = () => {
+    source?.close();
+    source = null;
+  };
+  const open = () => {
+    if (source || ended || document.hidden) return;
+    source = new EventSource(url);
+    source.addEventListener("log", ({ data, lastEventId }) => {
+      url.searchParams.set("offset", lastEventId);
+      document.getElementById("no-log")?.remove();
+      log.append(JSON.parse(data));
+      if (box.checked) log.scrollTop = log.scrollHeight;
+    });
+    source.addEventListener("end", () => {
+      ended = true;
+      close();
+      box.parentElement.hidden = true;
+    });
+    // It comes again by itself, except after an answer that is no stream: of a proxy, during a restart.
+    source.onerror = () => {
+      if (source?.readyState !== EventSource.CLOSED) return;
+      close();
+      setTimeout(open, 5000);
+    };
+  };
+  // A browser has six connections for all of its tabs.
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  open();
 }
 
 // --- charts
@@ -181,19 +204,39 @@ function drawCharts() {
 
 // --- the matrix: one stop of the tab key, arrows within
 
+/** Of the links in a part of the matrix, the tab key stops at one, or at none. */
+function beOneStop(part, stop) {
+  for (const [index, link] of part.querySelectorAll("a").entries())
+    link.tabIndex = index === stop ? 0 : -1;
+}
+
 function walkMatrix() {
   const matrix = document.getElementById("matrix");
   if (!matrix) return;
+  beOneStop(matrix, 0);
+  matrix.addEventListener("focusin", ({ target }) => {
+    for (const before of matrix.querySelectorAll('a[tabindex="0"]')) before.tabIndex = -1;
+    target.tabIndex = 0;
+  });
   matrix.addEventListener("keydown", (event) => {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[
       event.key
     ];
     const cell = event.target.closest("td, th");
     if (!step || !cell) return;
-    const rows = [...matrix.rows];
-    const row = rows[rows.indexOf(cell.parentElement) + step[0]];
-    row?.cells[cell.cellIndex + step[1]]?.querySelector("a")?.focus();
     event.preventDefault();
+    const rows = [...matrix.rows];
+    let row = rows.indexOf(cell.parentElement);
+    let column = cell.cellIndex;
+    // Past the cells of projects that a host does not carry.
+    for (;;) {
+      row += step[0];
+      column += step[1];
+      const next = rows[row]?.cells[column];
+      if (!next) return;
+      const link = next.querySelector("a");
+      if (link) return link.focus();
+    }
   });
 }
 

@@ -17,6 +17,8 @@ export type Cell = {
 type MatrixHost = {
   id: string;
   name: string;
+  /** It has an agent; else it is invited. */
+  enrolled: boolean;
   inContact: boolean;
   drained: boolean;
   lastSeenAt: string | null;
@@ -92,11 +94,12 @@ export async function readMatrix(ctx: Pick<Ctx, "db" | "now">): Promise<Matrix> 
   const { rows: hostRows } = await ctx.db.execute<{
     id: string;
     name: string;
+    enrolled: boolean;
     in_contact: boolean;
     drained: boolean;
     last_seen_at: Date | string | null;
   }>(sql`
-    select id, name, drained_at is not null drained, last_seen_at,
+    select id, name, drained_at is not null drained, last_seen_at, signing_key is not null enrolled,
       coalesce(last_seen_at > ${ctx.now()} - ${contactSeconds} * interval '1 second', false) in_contact
     from hosts where revoked_at is null order by 'master' = any(roles) desc, name`);
   const { rows: projectRows } = await ctx.db.execute<{
@@ -116,13 +119,16 @@ export async function readMatrix(ctx: Pick<Ctx, "db" | "now">): Promise<Matrix> 
     if (column !== undefined && carried) carried[column] = cellOf(row);
   }
   return {
-    hosts: hostRows.map(({ id, name, in_contact: inContact, drained, last_seen_at: seen }) => ({
-      id,
-      name,
-      inContact,
-      drained,
-      lastSeenAt: iso(seen),
-    })),
+    hosts: hostRows.map(
+      ({ id, name, enrolled, in_contact: inContact, drained, last_seen_at: seen }) => ({
+        id,
+        name,
+        enrolled,
+        inContact,
+        drained,
+        lastSeenAt: iso(seen),
+      }),
+    ),
     projects: projectRows.map(({ id, name, paused, next_run_at: next }) => ({
       id,
       name,

@@ -270,6 +270,116 @@ test("who is told of alerts is added, tested, silenced and removed on their page
   expect(await page()).not.toContain("pager");
 });
 
+test("a receiver is changed on a page of its own, which shows no secret and keeps those that are left empty", async () => {
+  const { operate } = fleet.current;
+  const { url, received } = await startHttpReceiver();
+  await addReceiver(fleet.current, { name: "pager", url: `${url}/secret-path` });
+  const { get, post } = await signedIn(fleet.current, "admin");
+  expect(await (await get("/alerts")).text()).toContain('href="/alerts/receivers/pager/edit"');
+  const form = await (await get("/alerts/receivers/pager/edit")).text();
+  expect(form).toMatch(/name="optional:url"[^>]*value=""/s);
+  expect(form).toContain(url);
+  expect(form).not.toMatch(
+    /secret-path|whsec_[A-Za-z0-9+/]|name="optional:(?:room|from)"|lines:to/,
+  );
+  expect(form.match(/\schecked/g)).toHaveLength(6);
+  const sent = {
+    "optional:url": "",
+    "optional:secret": "",
+    "optional-lines:projects": "debian",
+    "optional-lines:hosts": "",
+    "number:remindHours": "2",
+    condition: "held",
+  };
+  const read = async () => (await operate("GET", "/v1/alert-receivers/pager")).body;
+  const saved = await post("/alerts/receivers/pager/edit", sent);
+  expect(saved.headers.get("location")).toBe("/alerts");
+  expect(await read()).toMatchObject({
+    conditions: ["held"],
+    projects: ["debian"],
+    hosts: null,
+    remindHours: 2,
+    address: url,
+  });
+  await post("/alerts/receivers/pager/test", {});
+  expect(received.map((request) => openWebhook(request).kind)).toEqual(["test"]);
+  expect(received[0]!.path).toBe("/secret-path");
+
+  const refused = await post("/alerts/receivers/pager/edit", {
+    ...sent,
+    "optional:url": "ftp://a.example/",
+  });
+  expect(refused.status).toBe(422);
+  const again = await refused.text();
+  expect(again).toMatch(/id="receiver-url"[^>]*aria-invalid="true"/s);
+  expect(again).toMatch(/value="held"\s+checked/);
+  expect((await read()).address).toBe(url);
+  const moved = await startHttpReceiver();
+  await post("/alerts/receivers/pager/edit", { ...sent, "optional:url": moved.url });
+  await post("/alerts/receivers/pager/test", {});
+  expect(moved.received.map((request) => openWebhook(request).kind)).toEqual(["test"]);
+});
+
+test("the form of a receiver has what its kind has", async () => {
+  await addReceiver(fleet.current, {
+    name: "mail",
+    kind: "email",
+    url: "smtp://127.0.0.1:1",
+    from: "mirror@example.org",
+    to: ["noc@example.org"],
+  });
+  await addReceiver(fleet.current, {
+    name: "room",
+    kind: "matrix",
+    url: "http://127.0.0.1:1",
+    secret: "syt_secret",
+    room: "!a:example.org",
+  });
+  const { get, post } = await signedIn(fleet.current, "admin");
+  const mail = await (await get("/alerts/receivers/mail/edit")).text();
+  expect(mail).toContain('value="mirror@example.org"');
+  expect(mail).toContain("noc@example.org</textarea>");
+  expect(mail).not.toContain("optional:secret");
+  const edit = { "optional:from": "m@example.org", "lines:to": "a@b.example", condition: "disk" };
+  expect((await post("/alerts/receivers/mail/edit", edit)).status).toBe(303);
+  const { body } = await fleet.current.operate("GET", "/v1/alert-receivers/mail");
+  expect(body).toMatchObject({ from: "m@example.org", to: ["a@b.example"], conditions: ["disk"] });
+  const room = await (await get("/alerts/receivers/room/edit")).text();
+  expect(room).toContain('value="!a:example.org"');
+  expect(room).toContain("Access token");
+  expect(room).not.toContain("syt_secret");
+  // A token goes to no other host than the one that it was stored for.
+  const elsewhere = { "optional:url": "http://127.0.0.2:1", "optional:room": "!a:example.org" };
+  const sent = { ...elsewhere, "optional:secret": "", condition: "disk" };
+  const refused = await post("/alerts/receivers/room/edit", sent);
+  expect(refused.status).toBe(422);
+  expect(await refused.text()).toContain("must be given again");
+});
+
+test("what is not seen in a field comes back as it was when the form is saved", async () => {
+  // Half a space, a soft hyphen, and joined emoji: all of them belong to their words.
+  const description = "می\u200cخواهم so\u00adft 👩\u200d💻";
+  const filters = [{ action: "exclude" as const, pattern: "/می\u200cخ/**" }];
+  await createProject(fleet.current, { description, rsync: { filters } } as any);
+  const { get, post } = await signedIn(fleet.current, "admin");
+  const text = await (await get("/projects/debian/edit")).text();
+  const valueOf = (name: string) =>
+    new RegExp(`name="${name}"\\s+value="([^"]*)"`).exec(text)?.[1] ??
+    new RegExp(`name="${name}"[^>]*>\\n([^<]*)</textarea>`).exec(text)?.[1];
+  expect(valueOf("text:description")).toBe(description);
+  expect(valueOf("filters:rsync.filters")).toBe("- /می\u200cخ/**");
+  expect(text).toContain("Holds what is not seen: می\uFFFDخواهم so\uFFFDft");
+  const saved = await post("/projects/debian/edit", {
+    version: valueOf("version")!,
+    "text:zone": "UTC",
+    "text:description": valueOf("text:description")!,
+    "filters:rsync.filters": valueOf("filters:rsync.filters")!,
+  });
+  expect(saved.status).toBe(303);
+  const { body } = await fleet.current.operate("GET", "/v1/projects/debian");
+  expect(body).toMatchObject({ description, rsync: { filters } });
+});
+
 test("a host's page changes how many tasks it takes and its labels: those left out go", async () => {
   const { operate } = fleet.current;
   await operate("PATCH", "/v1/hosts/ftp1", { labels: { site: "nyc", old: "1" } });

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { evaluateAlerts } from "../../../control-plane/alerts/evaluate.ts";
 import { browse } from "../../helpers/browse.ts";
+import { report, testResult } from "../../helpers/control-plane.ts";
 import {
   createProject,
   openLease,
@@ -122,7 +123,10 @@ test("what hosts, upstreams and people say is text on every page, never markup",
     const page = await get(path);
     // Names that cannot exist are refused, on a page.
     expect([200, 422], path).toContain(page.status);
-    expectHarmless(await page.text(), path);
+    const text = await page.text();
+    expect(/<img|<script>|"onerror/.exec(text)?.[0], path).toBeUndefined();
+    // What a form sends back stays as it is, and what is not seen in it is told beside it.
+    expectHarmless(text.replaceAll(/value="[^"]*"/g, ""), path);
   }
   expect(await (await get(`/tasks/${taskId}`)).text()).toContain("&lt;img src=x");
   const findings = await (await get(`/runs/${dryRun.id}`)).text();
@@ -162,6 +166,25 @@ test("a log's bytes are shown as text, with what a terminal obeys made visible, 
   );
   expect(download.headers.get("x-content-type-options")).toBe("nosniff");
   expect(Buffer.from(await download.arrayBuffer())).toEqual(bytes);
+});
+
+test("a stream of a log says that it is over when it is, and not when who reads it no longer may", async () => {
+  const { operate, app } = fleet.current;
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  const lease = openLease(await fleet.current.master.poll());
+  await sendLog(fleet.current, lease, "one\n");
+  const { body: made } = await operate("POST", "/v1/tokens", { name: "x", scope: "viewer" });
+  const viewer = browse(app);
+  await viewer.post("/sign-in", { token: made.token });
+  const path = `/tasks/${lease.taskId}/log/live?attempt=1&offset=0`;
+  const cut = await viewer.get(path);
+  await operate("POST", `/v1/tokens/${made.info.id}/revoke`);
+  await sendLog(fleet.current, lease, "one\ntwo\n");
+  expect(await cut.text()).not.toContain("event: end");
+  const { get } = await signedIn(fleet.current);
+  await report(fleet.current, { ...lease, kind: "result", body: testResult() });
+  expect(await (await get(path)).text()).toMatch(/event: log[^]*event: end/);
 });
 
 test("a followed log begins where the page ended, also within a character", async () => {

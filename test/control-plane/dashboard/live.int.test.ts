@@ -115,6 +115,27 @@ test("what changed between a page and its stream is sent at once; a project more
   expect(await readUntil(other, (text) => text.includes("\n\n"))).toContain("event: reload");
 });
 
+test("a page whose project is removed while it is open is loaded again", async () => {
+  const { operate } = fleet.current;
+  await createProject(fleet.current, { hosts: [] });
+  const { get, page } = await open("/projects/debian");
+  const stream = await get(`/projects/debian/live?v=${encodeURIComponent(versionsOf(page))}`);
+  await operate("DELETE", "/v1/projects/debian");
+  expect(await readUntil(stream, () => false)).toContain("event: reload");
+});
+
+test("a host that is invited is not out of contact", async () => {
+  const { operate } = fleet.current;
+  await operate("POST", "/v1/hosts", { name: "new", roles: ["ftp"], addresses: ["192.0.2.1"] });
+  await createProject(fleet.current);
+  for (const host of [fleet.current.master, fleet.current.ftp1, fleet.current.ftp2])
+    await host.poll();
+  const { page } = await open("/");
+  expect(page).not.toContain("Hosts out of contact");
+  expect(page).toMatch(/title="invited; it has no agent yet"\s*>◷ new/);
+  expect(page.replaceAll(/\s+/g, " ")).toContain("3 of 3 hosts in contact");
+});
+
 test("a stream ends with the run, and when who signed in no longer may", async () => {
   const { operate, app, master } = fleet.current;
   await createProject(fleet.current, { hosts: [] });

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { encryptAtRest } from "../../../control-plane/auth/at-rest.ts";
 import { dashboardRoutes } from "../../../control-plane/dashboard/routes.ts";
 import { createApp } from "../../../control-plane/http/app.ts";
+import { AppError } from "../../../protocol/errors.ts";
 import { browse } from "../../helpers/browse.ts";
 import { useFleet } from "../../helpers/fleet.ts";
 
@@ -27,6 +28,7 @@ test("no page and no button answers who is not signed in", async () => {
     "/sign-in/oidc",
     "/sign-in/callback",
     "/sign-out",
+    "/status",
     "/assets/:version/:name",
   ]);
   const routes = dashboardRoutes(ctx, { fetch: app.fetch }).routes.filter(
@@ -102,6 +104,27 @@ test("a token that may trigger one project alone signs in nobody", async () => {
   const answer = await browse(app).post("/sign-in", { token });
   expect(answer.status).toBe(403);
   expect(answer.headers.get("set-cookie")).toBeNull();
+});
+
+test("a fault within is told on a page as no more than that", async () => {
+  const { ctx, admin } = fleet.current;
+  const db = new Proxy(ctx.db, {
+    get: (target, name) => {
+      if (name === "execute")
+        return () => {
+          throw new AppError("internal", "a stored secret of nobody cannot be opened");
+        };
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const { get, post } = browse(createApp({ ...ctx, db }));
+  await post("/sign-in", { token: admin });
+  const page = await get("/projects/debian");
+  const fleetPage = await get("/");
+  for (const answer of [page, fleetPage])
+    expect(await answer.text()).not.toContain("stored secret");
+  expect(fleetPage.status).toBe(500);
 });
 
 test("signing out forgets the session", async () => {
