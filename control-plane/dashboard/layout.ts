@@ -13,6 +13,8 @@ type Page = {
   section?: "fleet" | "hosts" | "runs" | "alerts" | "admin";
   /** URL of the stream that keeps the page's parts up to date; null: nothing on it changes any more. */
   live?: string | null;
+  /** Of a feed that tells what is on the page. */
+  feed?: string;
   /** With the library that draws charts. */
   charts?: boolean;
   status?: 200 | 400 | 401 | 403 | 404 | 409 | 412 | 413 | 422 | 500 | 503;
@@ -36,7 +38,7 @@ function navigation({ actor, section }: { actor: Actor; section: Page["section"]
 export function answerPage(
   { asset }: Pick<Site, "asset">,
   c: Context,
-  { title, content, section, live = null, charts = false, status = 200 }: Page,
+  { title, content, section, live = null, feed, charts = false, status = 200 }: Page,
 ): Response | Promise<Response> {
   const actor = c.get("actor") as Actor | undefined;
   return c.html(
@@ -49,6 +51,7 @@ export function answerPage(
           <meta name="htmx-config" content="${htmxConfig}" />
           <title>${title} · mirrorfleet</title>
           <link rel="icon" href="${asset("icon.svg")}" />
+          ${feed !== undefined && html`<link rel="alternate" type="application/atom+xml" href="${feed}" />`}
           ${
             charts &&
             html`<link rel="stylesheet" href="${asset("uplot.css")}" />

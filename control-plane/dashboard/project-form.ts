@@ -45,6 +45,7 @@ function places(filled: Filled, { masters, isNew }: { masters: string[]; isNew: 
     ${isNew && field(filled, { name: "text:master", label: "Master", options: options(...masters) })}
     ${field(filled, { name: "optional:path", label: "Path", hint: "Below the mirror root of every host; default: the name" })}
     ${field(filled, { name: "optional-lines:hosts", label: "FTP hosts", type: "area", hint: "One a line; none: all" })}
+    ${tick(filled, { name: "flag:public", label: "Everybody sees its state: on the status page and in the feeds" })}
   </fieldset>`;
 }
 

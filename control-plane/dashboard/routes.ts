@@ -17,6 +17,7 @@ import { answerPage } from "./layout.ts";
 import { addProjectPages } from "./project.ts";
 import { addProjectForms } from "./project-form.ts";
 import { openRest } from "./rest.ts";
+import { addStatusPage } from "./public-status.ts";
 import { addRunPages } from "./run.ts";
 import { addScheduleWords } from "./schedule-words.ts";
 import { type SignedIn, signedIn } from "./session.ts";
@@ -108,9 +109,10 @@ export function dashboardRoutes(
   const app = new Hono<SignedIn>();
   app.onError((error, c) => answerError(site, c, error));
   app.route("/", assets.routes);
-  for (const path of [...forSignedIn, "/sign-in/*", "/sign-out"])
+  for (const path of [...forSignedIn, "/sign-in/*", "/sign-out", "/status"])
     app.use(path, forBrowsers, compress(), fromOurPages);
   addSignIn(app, site);
+  addStatusPage(app, site);
   for (const path of forSignedIn) app.use(path, signedIn(ctx));
   addFleetPage(app, site);
   addProjectPages(app, site);
