@@ -33,7 +33,7 @@ function together(first: DryRun | undefined, second: DryRun | undefined): DryRun
 }
 
 const summary = ({ created, changed, deleted, held }: DryRun) =>
-  `dry run, nothing was changed: a sync would create ${created.entries}, change ${changed.entries} and delete ${deleted.entries} entries${held === null ? "" : `; it would hold the deletions: ${held}`}`;
+  `dry run, nothing was changed: a sync would create ${created.entries}, change ${changed.entries} and delete ${deleted.entries} ${deleted.entries === 1 ? "entry" : "entries"}${held === null ? "" : `; it would hold the deletions: ${held}`}`;
 
 /** One step: what its first source that can be reached says. */
 async function listStep(

@@ -29,7 +29,7 @@ export async function undoTask(ctx: AgentCtx, site: Site): Promise<Report> {
     return {
       ...nothingDone,
       outcome: "ok",
-      message: `brought back ${restored} entries${rest}`,
+      message: `brought back ${restored} ${restored === 1 ? "entry" : "entries"}${rest}`,
       changes: restored,
       seconds: Math.round(performance.now() - started) / 1000,
     };

@@ -9,7 +9,7 @@ const conditionWords: Record<Alert["condition"], string> = {
   stale: "stale",
   "out-of-contact": "out of contact",
   held: "deletions held",
-  disk: "disk nearly full",
+  disk: "disk fills up",
   "no-progress": "no progress",
 };
 

@@ -1,6 +1,6 @@
 import type { Task } from "../../protocol/run.ts";
 import { html, type Html } from "./html.ts";
-import { count, plural, size } from "./words.ts";
+import { count, pathBelow, plural, size } from "./words.ts";
 
 const kinds = [
   ["created", "Would be created"],
@@ -21,7 +21,7 @@ export function dryRunFindings({ result }: Pick<Task, "result">): Html | "" {
       ${
         examples.length > 0 &&
         html`<ul class="paths">
-          ${examples.map((path) => html`<li><code>${path}</code></li>`)}
+          ${examples.map((path) => html`<li>${pathBelow(path)}</li>`)}
           ${more > 0 && html`<li class="faint">and ${count(more)} more: the log names them</li>`}
         </ul>`
       }

@@ -2,7 +2,7 @@ import type { Task } from "../../protocol/run.ts";
 import type { Actor } from "../auth/actor.ts";
 import { operationButton } from "./buttons.ts";
 import { html, type Html } from "./html.ts";
-import { count, plural } from "./words.ts";
+import { count, pathBelow, plural } from "./words.ts";
 
 /** Deletions that wait for a person: how many, where most of them are, some of them, and the two answers. */
 export function heldDeletions(actor: Actor, { task, back }: { task: Task; back: string }): Html {
@@ -23,16 +23,16 @@ export function heldDeletions(actor: Actor, { task, back }: { task: Task; back: 
     </p>
     ${
       directories.length > 0 &&
-      html`<h3>Where most of them are</h3>
+      html`<h2>Where most of them are</h2>
         <ul class="paths">
-          ${directories.map(({ path, deletions: number }) => html`<li><code>${path}</code> ${count(number)}</li>`)}
+          ${directories.map(({ path, deletions: number }) => html`<li>${pathBelow(path)} ${count(number)}</li>`)}
         </ul>`
     }
     ${
       examples.length > 0 &&
-      html`<h3>Some of them</h3>
+      html`<h2>Some of them</h2>
         <ul class="paths">
-          ${examples.map((path) => html`<li><code>${path}</code></li>`)}
+          ${examples.map((path) => html`<li>${pathBelow(path)}</li>`)}
         </ul>`
     }
     <div class="buttons">

@@ -30,8 +30,10 @@ function stateOf({ state, drained, lastSeenAt }: Host): Html {
   return html`${away ? html`<span class="chip bad">⚠ out of contact</span>` : html`<span class="chip good">✓ in contact</span>`}${drained && html` <span class="chip wait">P drained</span>`}`;
 }
 
-const skewOf = ({ clockSkewSeconds: skew }: Host) =>
-  skew === null ? "" : `${skew > 0 ? "+" : "−"}${Math.abs(skew).toFixed(1)} s`;
+function skewOf({ clockSkewSeconds: skew }: Host): string {
+  if (skew === null) return "";
+  return Math.abs(skew) < 0.5 ? "right" : `${skew > 0 ? "+" : "−"}${Math.abs(skew).toFixed(1)} s`;
+}
 
 /** What becomes of files that a sync deletes. */
 function deletedWords({ quarantineDays: days }: Host): string {

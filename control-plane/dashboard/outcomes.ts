@@ -23,7 +23,7 @@ const byOutcome: Record<Outcome, Words> = {
   },
   held: {
     meaning: "More would have been deleted than is allowed without asking; nothing was deleted.",
-    advice: "Look at the paths below. Approve if the upstream meant it; else leave the files.",
+    advice: "Look at the paths. Approve if the upstream meant it; else leave the files.",
   },
   refused: {
     meaning: "The agent's own policy does not allow this order.",

@@ -36,6 +36,10 @@ export const when = (iso: string | null): Html =>
 export const secondsBetween = (from: string, to: string | null) =>
   Math.max(0, ((to === null ? Date.now() : Date.parse(to)) - Date.parse(from)) / 1000);
 
+/** A path below a project's tree; "." is the tree itself. */
+export const pathBelow = (path: string): Html =>
+  path === "." ? html`(the top directory)` : html`<code>${path}</code>`;
+
 /** A count of things: "1 file", "3 files". */
 export const plural = (number: number, one: string, many = `${one}s`) =>
   `${count(number)} ${number === 1 ? one : many}`;

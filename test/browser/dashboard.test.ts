@@ -124,6 +124,13 @@ test("an operator adds a project, watches it sync, reads its log, approves delet
   await page.goto(url);
   await page.getByText("Nothing needs a person").waitFor();
   expect(await page.locator("#matrix td.f").count()).toBe(2);
+  // One stop of the tab key, arrows within.
+  const stop = page.locator('#matrix a[tabindex="0"]');
+  expect(await stop.count()).toBe(1);
+  await stop.focus();
+  for (const key of ["ArrowDown", "ArrowRight"]) await page.keyboard.press(key);
+  expect(await page.evaluate("document.activeElement.pathname")).toBe("/at/debian/ftp1");
+  expect(await stop.getAttribute("href")).toBe("/at/debian/ftp1");
 
   // A slow one is cancelled while its page is open.
   await page.getByRole("link", { name: "Add a project" }).click();
@@ -167,6 +174,12 @@ test("an operator adds a project, watches it sync, reads its log, approves delet
   await page.getByRole("button", { name: "Test" }).click();
   await page.getByText("pager did not take a test message").waitFor();
   await look("alerts");
+  await page.getByRole("link", { name: "Edit" }).click();
+  await heading(/Edit pager/).waitFor();
+  await look("alert-receiver");
+  await page.getByLabel("stale").uncheck();
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("failed, out-of-contact, held, disk, no-progress").waitFor();
   await page.getByRole("button", { name: "Silence" }).click();
   await page.getByText("silent", { exact: false }).first().waitFor();
   await page.goto(`${url}/admin`);
@@ -178,7 +191,15 @@ test("an operator adds a project, watches it sync, reads its log, approves delet
   await page.goto(`${url}/admin/audit`);
   await look("audit");
 
+  await page.goto(`${url}/projects/debian/edit`);
+  await page.getByLabel("Everybody sees its state").check();
+  await page.getByRole("button", { name: "Save" }).click();
+  await heading("debian").waitFor();
   await page.getByRole("button", { name: "Sign out" }).click();
+  await page.goto(`${url}/status`);
+  await page.getByText("in sync").waitFor();
+  await look("status");
+  await page.goto(`${url}/sign-in`);
   await page.getByLabel("Operator token").fill(viewer!);
   await page.keyboard.press("Enter");
   await page.getByRole("link", { name: "debian", exact: true }).click();

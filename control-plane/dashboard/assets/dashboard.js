@@ -151,6 +151,18 @@ function followLog() {
 
 // --- charts
 
+/** What stands below a chart: times of day, with the date where it is another; of many days the dates alone. In UTC. */
+function timesBelow(_, splits, _axis, _space, step) {
+  let before = "";
+  return splits.map((seconds) => {
+    const [date, time] = new Date(seconds * 1000).toISOString().split("T");
+    if (step >= 86_400) return date.slice(5);
+    const day = date === before ? "" : `\n${date}`;
+    before = date;
+    return `${time.slice(0, step >= 60 ? 5 : 8)}${day}`;
+  });
+}
+
 function drawCharts() {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   for (const place of document.querySelectorAll("[data-chart]")) {
@@ -172,9 +184,10 @@ function drawCharts() {
           height: 160,
           legend: { show: false },
           cursor: { y: false },
+          tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
           scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
           axes: [
-            axis,
+            { ...axis, values: timesBelow, space: 76 },
             {
               ...axis,
               size: 64,
@@ -229,14 +242,13 @@ function walkMatrix() {
     let row = rows.indexOf(cell.parentElement);
     let column = cell.cellIndex;
     // Past the cells of projects that a host does not carry.
-    for (;;) {
+    let link = null;
+    do {
       row += step[0];
       column += step[1];
-      const next = rows[row]?.cells[column];
-      if (!next) return;
-      const link = next.querySelector("a");
-      if (link) return link.focus();
-    }
+      link = rows[row]?.cells[column]?.querySelector("a");
+    } while (link === null);
+    link?.focus();
   });
 }
 

@@ -66,8 +66,11 @@ async function pull(name: string, result = {}) {
 
 async function room(agent: TestAgent, free: Record<string, number>) {
   const roots = Object.entries(free).map(([path, freeBytes]) => ({
-    ...{ path, freeBytes, totalBytes: 1000 },
-    ...{ totalInodes: 0, freeInodes: 0 },
+    path,
+    freeBytes,
+    totalBytes: 1000,
+    totalInodes: 0,
+    freeInodes: 0,
   }));
   await agent.poll({ facts: { rsyncVersion: null, roots } });
   const { ctx } = fleet.current;

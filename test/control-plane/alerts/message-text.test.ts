@@ -25,7 +25,7 @@ const message = (alerts: Alert[], change = {}) => ({
 test("one alert is told in the title, several are counted by what they are", () => {
   expect(titleOf(message([alert()]))).toBe("Alert: debian on ftp1: stale");
   expect(titleOf(message([alert(), alert(), alert({ condition: "disk" })]))).toBe(
-    "Alert: 3 alerts (2 stale, 1 disk nearly full)",
+    "Alert: 3 alerts (2 stale, 1 disk fills up)",
   );
   expect(titleOf(message([alert()], { kind: "closed" }))).toBe("Over: debian on ftp1: stale");
   expect(titleOf(message([alert()], { kind: "reminder" }))).toBe("Still so: debian on ftp1: stale");
@@ -35,9 +35,9 @@ test("a line says what, where, since when, and until when", () => {
   const disk = alert({ condition: "disk", project: null, root: "/srv/mirror" });
   expect(plainText(message([disk, alert({ closedAt: "2026-11-24T11:00:00.000Z" })]))).toBe(
     [
-      "Alert: 2 alerts (1 disk nearly full, 1 stale)",
+      "Alert: 2 alerts (1 disk fills up, 1 stale)",
       "",
-      "- /srv/mirror on ftp1: disk nearly full, since 2026-11-24 10:00 UTC: old",
+      "- /srv/mirror on ftp1: disk fills up, since 2026-11-24 10:00 UTC: old",
       "- debian on ftp1: stale, 2026-11-24 10:00 UTC to 2026-11-24 11:00 UTC: old",
     ].join("\n"),
   );

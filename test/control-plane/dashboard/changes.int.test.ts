@@ -360,7 +360,7 @@ test("what is not seen in a field comes back as it was when the form is saved", 
   // Half a space, a soft hyphen, and joined emoji: all of them belong to their words.
   const description = "می\u200cخواهم so\u00adft 👩\u200d💻";
   const filters = [{ action: "exclude" as const, pattern: "/می\u200cخ/**" }];
-  await createProject(fleet.current, { description, rsync: { filters } } as any);
+  await createProject(fleet.current, { description, rsync: { filters } });
   const { get, post } = await signedIn(fleet.current, "admin");
   const text = await (await get("/projects/debian/edit")).text();
   const valueOf = (name: string) =>

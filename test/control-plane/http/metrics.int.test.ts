@@ -195,8 +195,13 @@ test("a dry run is no sync: it counts neither as an attempt nor with its time an
   await createProject(fleet.current);
   const none = { entries: 0, examples: [] };
   const dryRun = {
-    ...{ created: none, changed: none, deleted: none, held: null },
-    ...{ bytes: 1, files: 2, totalBytes: 3 },
+    created: none,
+    changed: none,
+    deleted: none,
+    held: null,
+    bytes: 1,
+    files: 2,
+    totalBytes: 3,
   };
   await operate("POST", "/v1/projects/debian/dry-run");
   await work(fleet.current, { agent: master, result: { changes: 0, seconds: 9, stats, dryRun } });
