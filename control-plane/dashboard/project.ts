@@ -53,6 +53,13 @@ function head(actor: Actor, project: Project, deletions: Deletions | null): Part
   });
 }
 
+/** Which of the project's published states a replica has. */
+function carries({ behind, generation }: Pick<Replica, "behind" | "generation">): Html {
+  if (behind > 0) return html`<span class="chip warn">−${behind} behind</span>`;
+  if (generation === 0) return html`<span class="chip wait">– nothing yet</span>`;
+  return html`<span class="chip good">✓ generation ${generation}</span>`;
+}
+
 function replicaRow(
   actor: Actor,
   { project, host, role, behind, paused, syncedAt, freshAt, stale, generation }: Replica,
@@ -63,8 +70,7 @@ function replicaRow(
     <th scope="row"><a href="/at/${project}/${host}">${host}</a></th>
     <td>${role}</td>
     <td>
-      ${paused && html`<span class="chip wait">‖ paused</span>`}
-      ${behind > 0 ? html`<span class="chip warn">−${behind} behind</span>` : html`<span class="chip good">✓ generation ${generation}</span>`}
+      ${paused && html`<span class="chip wait">‖ paused</span>`} ${carries({ behind, generation })}
     </td>
     <td>
       ${freshAt !== null && stale && html`<span class="chip warn">! stale</span>`} ${when(freshAt)}

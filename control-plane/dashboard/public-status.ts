@@ -4,7 +4,7 @@ import { readPublicStatus } from "../db/queries/public-status.ts";
 import { html, type Html } from "./html.ts";
 import { answerPage } from "./layout.ts";
 import type { Site } from "./site.ts";
-import { plural, size, when } from "./words.ts";
+import { count, plural, size, when } from "./words.ts";
 
 type Project = PublicStatus["projects"][number];
 
@@ -26,9 +26,10 @@ const addressOf = (site: MirrorSite, { path }: Project) =>
   `${site.url.replace(/\/+$/, "")}/${path}/`;
 
 function hostChip({ host, fresh, freshAt }: Project["hosts"][number]): Html {
+  const words = fresh ? "" : freshAt === null ? " not yet" : " stale";
   const since = freshAt === null ? "never" : `as of ${freshAt.slice(0, 16).replace("T", " ")} UTC`;
   return html`<span class="chip ${fresh ? "good" : "warn"}" title="${since}"
-    ><span aria-hidden="true">${fresh ? "✓" : "!"}</span> ${host}${!fresh && " stale"}</span
+    ><span aria-hidden="true">${fresh ? "✓" : "!"}</span> ${host}${words}</span
   > `;
 }
 
@@ -75,7 +76,7 @@ function summary(projects: Project[]): Html {
   return html`<p class="totals">
     <span>${plural(projects.length, "project")}</span>
     <span>${plural(failed, "project")} failed</span>
-    <span>${plural(stale, "copy", "copies")} of ${hosts.length} stale</span>
+    <span>${count(hosts.length - stale)} of ${plural(hosts.length, "copy", "copies")} fresh</span>
   </p>`;
 }
 
