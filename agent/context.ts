@@ -1,3 +1,4 @@
+import type { Instance } from "../protocol/instance.ts";
 import type { Pulses } from "../systemd/pulses.ts";
 import type { Config } from "./config.ts";
 import type { Contact } from "./contact.ts";
@@ -35,6 +36,8 @@ export type AgentCtx = {
   config: Config & { mirrorRoots: string[] };
   identity: Identity;
   controlPlane: string;
+  /** This process of the agent. */
+  instance: Instance;
   clock: Clock;
   contact: Contact;
   facts: HostFactsWatch;

@@ -7,11 +7,18 @@ import { writeFileAtomically } from "./files.ts";
 
 const secret = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 
-/** Who this agent is, and whose orders it takes. Holds private keys: never logged, never sent. */
-const identitySchema = enrolAnswerSchema.extend({
-  controlPlane: z.string(),
+/** The key pairs of a host, as private JWKs. */
+export const keysSchema = z.object({
   signingKey: signingKeySchema.extend({ d: secret }),
   sealingKey: sealingKeySchema.extend({ d: secret }),
+});
+
+/** Who this agent is, and whose orders it takes. Holds private keys: never logged, never sent. */
+const identitySchema = enrolAnswerSchema.extend({
+  ...keysSchema.shape,
+  controlPlane: z.string(),
+  /** Public key of the invitation that it joined by; absent: by one without, or with an earlier version. */
+  invitation: z.string().optional(),
 });
 export type Identity = z.infer<typeof identitySchema>;
 

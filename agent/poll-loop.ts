@@ -11,7 +11,7 @@ import { signedRequest } from "./request.ts";
 import { followKeys, keysVersion } from "./follow-keys.ts";
 import { runTask } from "./run-task.ts";
 import type { SpoolEntry } from "./spool.ts";
-import { fetchStandingOrders, removeStandingSet } from "./standing/orders.ts";
+import { fetchStandingOrders, forgetStandingOrders } from "./standing/orders.ts";
 import { deliverStandingRuns } from "./standing/spool.ts";
 import { version } from "../protocol/version.ts";
 
@@ -92,6 +92,9 @@ export async function pollLoop(
   let failures = 0;
   let pollId = randomUUID();
   let told: HostFacts | null = null;
+  let confirm: string | undefined;
+  /** What was wrong at the last attempt. */
+  let said = "";
   const poll = (facts: HostFacts | null): Promise<PollAnswer> =>
     signedRequest(ctx, {
       method: "POST",
@@ -99,6 +102,8 @@ export async function pollLoop(
       body: {
         pollId,
         agentVersion: version,
+        instance: ctx.instance,
+        ...(confirm !== undefined && { confirm }),
         waitSeconds,
         daemonUsersVersion: daemon?.version ?? null,
         ...(standing && { busy: [...standing.busy.keys()] }),
@@ -133,6 +138,8 @@ export async function pollLoop(
       });
       if (failures > 0) ctx.log("in contact with the control plane again");
       failures = 0;
+      said = "";
+      confirm = answer.confirm;
       // The order may be signed with a key that is new: keys first, and until then the same lease again.
       if (answer.keysVersion !== keysVersion(ctx.identity.jwks)) await followKeys(ctx);
       for (const taskId of answer.cancelled) ends.get(taskId)?.abort("cancelled");
@@ -147,13 +154,18 @@ export async function pollLoop(
     } catch (error) {
       if (stop.aborted) break;
       if (error instanceof AppError && error.code === "agent-revoked") {
-        // Started again out of contact, it must not follow them.
-        await removeStandingSet(ctx.config);
+        await forgetStandingOrders(ctx);
         throw error;
       }
       failures += 1;
-      if (failures === 1)
-        ctx.log(`out of contact with the control plane: ${(error as Error).message}`);
+      // Its keys stay as they are: whether this one or the other is the host is not for an agent to say.
+      const isQuarantined = error instanceof AppError && error.code === "host-quarantined";
+      if (isQuarantined) await forgetStandingOrders(ctx);
+      const trouble = isQuarantined
+        ? error.message
+        : `out of contact with the control plane: ${(error as Error).message}`;
+      if (trouble !== said && (isQuarantined || failures === 1)) ctx.log(trouble);
+      said = trouble;
       await backOff({ failures, signal: stop });
     }
   }

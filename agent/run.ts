@@ -17,6 +17,7 @@ import {
 } from "./destination.ts";
 import { watchHostFacts } from "./host-facts.ts";
 import { readIdentity } from "./identity.ts";
+import { thisInstance } from "./instance.ts";
 import { keepMetricsFile, openMetrics } from "./metrics-file.ts";
 import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
 import { removeExpired } from "./quarantine.ts";
@@ -165,6 +166,7 @@ export async function runAgent({
     config: { ...config, mirrorRoots, quarantines },
     identity,
     controlPlane: config.controlPlane ?? identity.controlPlane,
+    instance: await thisInstance({ bootId }),
     clock,
     contact: await openContact({ stateDir: config.stateDir, clock, bootId, log }),
     facts: await watchHostFacts({ ...config, mirrorRoots }),

@@ -11,6 +11,7 @@ export const alertConditions = [
   "held",
   "disk",
   "no-progress",
+  "cloned",
 ] as const;
 export type AlertCondition = (typeof alertConditions)[number];
 

@@ -213,6 +213,7 @@ export function createClient(server: { url: string; token: string }) {
       post(hostSchema, host(name, "/drain"), input),
     resumeHost: (name: string) => post(hostSchema, host(name, "/resume")),
     inviteHost: (name: string) => post(hostInviteSchema, host(name, "/enrolment-tokens")),
+    releaseHost: (name: string) => post(hostSchema, host(name, "/release")),
     uninviteHost: (name: string) =>
       call(z.object({ ended: z.int() }), {
         method: "DELETE",

@@ -8,6 +8,7 @@ export const statusByCode = {
   "not-authenticated": 401,
   "clock-skew": 401,
   "agent-revoked": 401,
+  "host-quarantined": 409,
   forbidden: 403,
   "enrolment-token-invalid": 401,
   "not-found": 404,

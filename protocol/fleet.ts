@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { roleSchema } from "./host.ts";
+import { instanceSchema } from "./instance.ts";
 import { instant } from "./instant.ts";
 import { hostAddress, hostName, moduleName, port, projectName, rootPath } from "./names.ts";
 
@@ -21,7 +22,7 @@ export type SealingKey = z.infer<typeof sealingKeySchema>;
 const rootSchema = z.strictObject({ path: rootPath, module: moduleName.nullable() });
 export type Root = z.infer<typeof rootSchema>;
 
-/** Body of `POST /v1/enrol`. */
+/** Body of `POST /v1/enrol`, as agents of protocol 1 enrol: the token itself is sent. */
 export const enrolSchema = z.strictObject({
   token: z.string().min(1).max(200),
   signingKey: signingKeySchema,
@@ -99,6 +100,10 @@ export const pollSchema = z.strictObject({
   facts: hostFactsSchema.optional(),
   /** The host's clock. */
   clock: instant.optional(),
+  /** The process that polls; absent of agents of protocol 1. */
+  instance: instanceSchema.optional(),
+  /** What the answer to its last poll asked for. */
+  confirm: z.uuid().optional(),
 });
 export type Poll = z.infer<typeof pollSchema>;
 
@@ -125,6 +130,8 @@ export const pollAnswerSchema = z.object({
   standingVersion: z.string().nullable(),
   /** Seconds to wait before the next poll, unless this one brought a lease; left out: none. */
   pauseSeconds: z.int().min(0).max(600).optional(),
+  /** Another process was this host's agent before: say this with the next poll, at once, to take over. */
+  confirm: z.uuid().optional(),
   /** The control plane's clock: agents measure theirs against it. */
   time: z.iso.datetime(),
 });

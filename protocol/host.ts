@@ -85,7 +85,11 @@ export const hostSchema = z.object({
   labels: z.record(z.string(), z.string()),
   parallel: z.int().nullable(),
   serves: z.int().nullable(),
-  state: z.enum(["invited", "enrolled", "revoked"]),
+  state: z.enum(["invited", "enrolled", "quarantined", "revoked"]),
+  quarantine: z.object({ since: z.iso.datetime(), reason: z.string() }).nullable().meta({
+    description:
+      "Its key is in use on two machines: it is given no tasks until it is released, or joins again",
+  }),
   drained: z.boolean().meta({ description: "It is given no new tasks" }),
   runningTasks: z.int(),
   roots: z.array(z.string()).meta({ description: "Its mirror roots, the default first" }),

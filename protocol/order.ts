@@ -9,6 +9,8 @@ export const tokenTypes = {
   task: "mirrorfleet-task+jwt",
   agent: "mirrorfleet-agent+jwt",
   keys: "mirrorfleet-keys+jwt",
+  join: "mirrorfleet-join+jwt",
+  joined: "mirrorfleet-joined+jwt",
   standing: "mirrorfleet-standing+jwt",
 } as const;
 

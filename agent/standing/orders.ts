@@ -44,6 +44,15 @@ export async function removeStandingSet({ stateDir }: { stateDir: string }): Pro
   await rm(fileOf(stateDir), { force: true });
 }
 
+/** Forgets them while the agent runs, too: out of contact later, it must not follow them. */
+export async function forgetStandingOrders({
+  config,
+  standing,
+}: Pick<AgentCtx, "config" | "standing">): Promise<void> {
+  await removeStandingSet(config);
+  if (standing) standing.set = none;
+}
+
 /**
  * Checks a standing order as a task order is: pinned key, kind, fleet, host, time. `now` is in seconds of
  * the control plane's clock. @throws AppError `order-refused`.

@@ -11,7 +11,8 @@ const labelText = (labels: Host["labels"]) =>
     .map(([key, value]) => `${key}=${value}`)
     .join(",");
 
-const stateOf = ({ state, drained }: Host) => (drained ? "drained" : state);
+const stateOf = ({ state, drained }: Host) =>
+  drained && state !== "quarantined" ? "drained" : state;
 
 const hostTable = (hosts: Host[]) =>
   table(
@@ -55,6 +56,10 @@ const hostText = (host: Host) =>
     ["name", host.name],
     ["roles", host.roles.join(", ")],
     ["state", stateOf(host)],
+    [
+      "quarantine",
+      host.quarantine && `since ${time(host.quarantine.since)}: ${host.quarantine.reason}`,
+    ],
     ["addresses", host.addresses.join(", ")],
     ["labels", labelText(host.labels)],
     ["parallel", host.parallel ?? "as its agent is set"],
@@ -188,6 +193,7 @@ export function addHost(program: Command): void {
     );
   for (const [verb, text] of [
     ["resume", "give a drained host tasks again"],
+    ["release", "end its quarantine, once its key is on one machine alone"],
     ["revoke", "end its agent's authority at once"],
   ] as const)
     host

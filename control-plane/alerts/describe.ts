@@ -50,6 +50,7 @@ const words: { [Condition in AlertCondition]: (facts: Facts[Condition]) => strin
       ),
   "no-progress": ({ attempts, lost }) =>
     `${lost ? "its agent fell silent at work" : "rsync stopped making progress"}, in attempt ${attempts} at the latest`,
+  cloned: ({ reason }) => `quarantined, and given no tasks: ${reason}`.slice(0, longest),
 };
 
 /** Says what is wrong; may hold words of an upstream or a host, of which half a character may have been cut off. */

@@ -11,6 +11,7 @@ const conditionWords: Record<Alert["condition"], string> = {
   held: "deletions held",
   disk: "disk fills up",
   "no-progress": "no progress",
+  cloned: "one key on two machines",
 };
 
 const kindWords: Record<MessageKind, string> = {

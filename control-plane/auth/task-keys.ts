@@ -28,7 +28,7 @@ const owner = (kid: string) => `task key ${kid}`;
 const pkcs8Prefix = Buffer.from("302e020100300506032b657004220420", "hex");
 
 /** A key pair as JWK from its 32 bytes of seed, and its thumbprint. */
-async function keyOf(seed: Buffer) {
+export async function keyOf(seed: Buffer) {
   const der = Buffer.concat([pkcs8Prefix, seed]);
   const { x, d } = createPrivateKey({ key: der, format: "der", type: "pkcs8" }).export({
     format: "jwk",
@@ -118,6 +118,22 @@ async function signerOf(ctx: KeyCtx, { row }: { row: Row }): Promise<TaskSigner>
 /** What signs with the key in use. */
 export async function openTaskSigner(ctx: KeyCtx): Promise<TaskSigner> {
   return signerOf(ctx, { row: current(await readRows(ctx)) });
+}
+
+/** Thumbprint (RFC 7638) of the key in use. */
+export async function fingerprint(ctx: Pick<Ctx, "db" | "now">): Promise<string> {
+  return current(await readRows(ctx)).kid;
+}
+
+/**
+ * What signs with the key of that thumbprint, in use or replaced, and its public part; null where there
+ * is no such key any more.
+ */
+export async function openSignerOf(ctx: KeyCtx, { kid }: { kid: string }) {
+  const row = (await readRows(ctx)).find((each) => each.kid === kid);
+  if (!row) return null;
+  const key = { kty: "OKP" as const, crv: "Ed25519" as const, x: row.x };
+  return { sign: await signerOf(ctx, { row }), key };
 }
 
 /** The public key of a kid that this fleet's keys have, or had. @throws AppError `not-authenticated`. */

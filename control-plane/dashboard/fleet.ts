@@ -26,7 +26,7 @@ type Snapshot = {
 async function readBesides({ ctx }: Site): Promise<Alert[]> {
   const of = async (condition: AlertCondition) =>
     (await readAlerts(ctx, { open: true, condition, limit: 50, cursor: undefined })).items;
-  return [...(await of("disk")), ...(await of("no-progress"))];
+  return [...(await of("cloned")), ...(await of("disk")), ...(await of("no-progress"))];
 }
 
 async function read(site: Site): Promise<Snapshot> {

@@ -25,6 +25,7 @@ const most = 1000;
 
 function stateOf({ state, drained, lastSeenAt }: Host): Html {
   if (state === "revoked") return html`<span class="chip bad">✗ revoked</span>`;
+  if (state === "quarantined") return html`<span class="chip bad">⚠ quarantined</span>`;
   if (state === "invited") return html`<span class="chip wait">◷ invited</span>`;
   const away = lastSeenAt === null || secondsBetween(lastSeenAt, null) > contactSeconds;
   return html`${away ? html`<span class="chip bad">⚠ out of contact</span>` : html`<span class="chip good">✓ in contact</span>`}${drained && html` <span class="chip wait">P drained</span>`}`;
@@ -153,7 +154,9 @@ async function hostParts({ ctx }: Site, actor: Actor, { name }: { name: string }
       className: "head",
       content: html`<h1>${name}</h1>
         <p>${stateOf(host)} · seen ${when(host.lastSeenAt)}</p>
+        ${host.quarantine && html`<p class="note warn">Given no tasks since ${when(host.quarantine.since)}: ${host.quarantine.reason}. Stop the agent on the copy and remove its state directory, then release the host; or invite it again.</p>`}
         <div class="buttons">
+          ${host.quarantine && operationButton(actor, { path: `${path}/release`, text: "Release", back, kind: "primary", confirm: "The agent that polls next is this host." })}
           ${host.drained ? operationButton(actor, { path: `${path}/resume`, text: "Give it tasks again", back, kind: "primary" }) : operationButton(actor, { path: `${path}/drain`, text: "Drain", back, confirm: "It is given no new tasks; what runs finishes." })}
           ${host.state !== "revoked" && operationButton(actor, { path: `${path}/revoke`, text: "Revoke", back, needs: "admin", kind: "danger", confirm: "Its agent’s authority ends at once; the host can be invited again." })}
           ${may(actor, "admin") && html`<form method="post" action="/admin/hosts/${name}/invite"><button>Invite again</button></form>`}

@@ -19,6 +19,7 @@ import {
 import type { Alert, AlertCondition, MessageKind, ReceiverKind } from "../../protocol/alert.ts";
 import type { HostFacts, Root, SealingKey, SigningKey } from "../../protocol/fleet.ts";
 import type { Role } from "../../protocol/host.ts";
+import type { Instance } from "../../protocol/instance.ts";
 import type { BandwidthWindow, Part } from "../../protocol/project.ts";
 import type { Progress, Result } from "../../protocol/report.ts";
 import type { RsyncOptions } from "../../protocol/rsync.ts";
@@ -28,6 +29,18 @@ import type { Site } from "../../protocol/site.ts";
 import type { AttemptState, RunState, TaskState } from "../../protocol/states.ts";
 import type { TokenScope } from "../../protocol/token.ts";
 import type { Trace } from "../../protocol/trace.ts";
+
+/** A process that was a host's agent, and since when (ISO 8601), for people. */
+export type AgentProcess = Instance & { since: string };
+
+/** What is known of the processes that were a host's agent. */
+export type Instances = {
+  current: AgentProcess;
+  /** Those before it, the latest first. */
+  before: AgentProcess[];
+  /** Made anew with each `current`, and told to any process that is another one: who says it is alive now. */
+  confirm: string;
+};
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
 const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
@@ -121,6 +134,13 @@ export const hosts = pgTable("hosts", {
   factsAt: time("facts_at"),
   /** How far the host's clock is ahead of the database's, in seconds. */
   clockSkewSeconds: doublePrecision("clock_skew_seconds"),
+  /** The process that its agent is at present; null: not known. */
+  instance: uuid("instance"),
+  /** What is known of that process and of those before it: see dispatch/judge-instance.ts. */
+  instances: jsonb("instances").$type<Instances>(),
+  /** Its key is in use on two machines: no tasks, until an operator says which one it is. */
+  quarantinedAt: time("quarantined_at"),
+  quarantineReason: text("quarantine_reason").notNull().default(""),
   createdAt: createdAt(),
 });
 
@@ -144,6 +164,8 @@ export const enrolmentTokens = pgTable("enrolment_tokens", {
     .notNull()
     .references(() => hosts.id, { onDelete: "cascade" }),
   hash: bytea("hash").notNull().unique(),
+  /** Public key (`x`) of what signs the join request; null: made before there were any. */
+  joinKey: text("join_key").unique(),
   expiresAt: time("expires_at").notNull(),
   usedAt: time("used_at"),
   createdAt: createdAt(),

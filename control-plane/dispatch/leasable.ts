@@ -26,7 +26,7 @@ export const leasable = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string }):
   cross join fleet f
   where t.host_id = ${hostId} and t.state = 'queued' and t.not_before <= ${ctx.now()}
     and r.paused_at is null and f.paused_at is null
-    and h.drained_at is null and h.revoked_at is null
+    and h.drained_at is null and h.revoked_at is null and h.quarantined_at is null
     and not exists (
       select from tasks other
       where other.project_id = t.project_id and other.host_id = t.host_id and other.state = 'leased')

@@ -1,5 +1,6 @@
 import { and, eq, isNotNull, sql } from "drizzle-orm";
 import type { PollAnswer } from "../../protocol/fleet.ts";
+import type { Instance } from "../../protocol/instance.ts";
 import type { SyncSpec } from "../../protocol/order.ts";
 import {
   type HeartbeatAnswer,
@@ -24,6 +25,13 @@ const heartbeatSeconds = 10;
 
 type TaskRow = typeof tasks.$inferSelect;
 
+type Asking = {
+  host: HostRow;
+  pollId: string;
+  busy: string[];
+  instance?: Instance | undefined;
+};
+
 /** The lease that an earlier, unanswered poll of the same id took. */
 async function leaseOfPoll(ctx: Ctx, { hostId, pollId }: { hostId: string; pollId: string }) {
   const [task] = await ctx.db
@@ -34,8 +42,9 @@ async function leaseOfPoll(ctx: Ctx, { hostId, pollId }: { hostId: string; pollI
 }
 
 /** The task of a host that has waited longest, by its project's priority, of those that may be leased. */
-const nextTask = (ctx: Ctx, { host, busy }: { host: HostRow; busy: string[] }) => sql`(
+const nextTask = (ctx: Ctx, { host, busy, instance }: Omit<Asking, "pollId">) => sql`(
   select t.id ${leasable(ctx, { hostId: host.id })}
+    ${instance === undefined ? sql`` : sql`and h.instance = ${instance.id}`}
     ${busy.length === 0 ? sql`` : sql`and p.name <> all(string_to_array(${busy.join(",")}, ','))`}
   order by t.queued_at - p.priority * interval '10 minutes', t.id
   limit 1
@@ -43,8 +52,9 @@ const nextTask = (ctx: Ctx, { host, busy }: { host: HostRow; busy: string[] }) =
 
 async function leaseWaitingTask(
   ctx: Ctx,
-  { host, pollId, busy }: { host: HostRow; pollId: string; busy: string[] },
+  { pollId, ...asking }: Asking,
 ): Promise<TaskRow | undefined> {
+  const { host } = asking;
   const now = ctx.now();
   // Two hosts must not each see the last place at an upstream, or at a master, free.
   await ctx.db.execute(
@@ -61,7 +71,7 @@ async function leaseWaitingTask(
       progress: null,
       startedAt: sql`coalesce(${tasks.startedAt}, ${now})`,
     })
-    .where(sql`${tasks.id} = ${nextTask(ctx, { host, busy })}`)
+    .where(sql`${tasks.id} = ${nextTask(ctx, asking)}`)
     .returning();
   if (!task) return undefined;
   await ctx.db
@@ -91,11 +101,12 @@ const noOrder: Result = {
 
 /**
  * Leases the host's next task and signs its order; null where nothing waits, or nothing may begin.
- * `busy`: projects that it works on by standing orders.
+ * `busy`: projects that it works on by standing orders; `instance`: the process that asks, where it says so:
+ * one that another has replaced while its poll was held gets nothing.
  */
 export async function leaseTask(
   ctx: Ctx,
-  { host, pollId, busy }: { host: HostRow; pollId: string; busy: string[] },
+  { host, pollId, busy, instance }: Asking,
 ): Promise<PollAnswer["lease"]> {
   const lease = await ctx.db.transaction(async (tx) => {
     const inner = { ...ctx, db: tx };
@@ -103,7 +114,7 @@ export async function leaseTask(
     await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${pollId}, 0))`);
     const task =
       (await leaseOfPoll(inner, { hostId: host.id, pollId })) ??
-      (await leaseWaitingTask(inner, { host, pollId, busy }));
+      (await leaseWaitingTask(inner, { host, pollId, busy, instance }));
     return task && { task, sync: await specOrFault(inner, { task, host }) };
   });
   if (!lease) return null;

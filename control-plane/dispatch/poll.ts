@@ -3,8 +3,8 @@ import type { Poll, PollAnswer } from "../../protocol/fleet.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import { pinnedKeysVersion } from "../auth/task-keys.ts";
 import type { Ctx } from "../context.ts";
-import { noteSeen } from "../db/queries/hosts.ts";
 import { daemonUsersVersion } from "./daemon-users.ts";
+import { noteAgent } from "./instances.ts";
 import { standingVersion } from "./standing-orders.ts";
 import { cancelledTasks, leaseTask, secondsToNextTask } from "./lease.ts";
 
@@ -27,6 +27,22 @@ async function answerNow(
   return { lease, daemonUsersVersion: version, keysVersion: await pinnedKeysVersion(ctx) };
 }
 
+/** Answer to a process that is yet to show that it is alive: nothing new, and what it is to say. */
+async function question(
+  ctx: Ctx,
+  { input, confirm }: { input: Poll; confirm: string },
+): Promise<PollAnswer> {
+  return {
+    lease: null,
+    cancelled: [],
+    daemonUsersVersion: input.daemonUsersVersion,
+    keysVersion: await pinnedKeysVersion(ctx),
+    standingVersion: input.standingVersion ?? null,
+    confirm,
+    time: new Date().toISOString(),
+  };
+}
+
 /** Answers a poll at once where there is something to say, otherwise holds it until there is. */
 export async function poll(
   ctx: Ctx,
@@ -43,8 +59,8 @@ export async function poll(
     cancelled: await cancelledTasks(ctx, { hostId: host.id }),
   });
   try {
-    const { revoked } = await noteSeen(ctx, { hostId: host.id, poll: input });
-    if (revoked) throw new AppError("agent-revoked", `host ${host.name} was revoked`);
+    const confirm = await noteAgent(ctx, { host, poll: input });
+    if (confirm !== null) return await question(ctx, { input, confirm });
     await waiter?.ready;
     const first = await answerNow(ctx, { host, input });
     // An agent that wants no standing orders does not say which it has.

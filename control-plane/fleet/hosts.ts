@@ -77,3 +77,17 @@ export async function revokeHost(
   await notifyHosts(ctx, { hostIds: [...(await masterIds(ctx)), id] });
   return { before, after: await readHost(ctx, { name }) };
 }
+
+/**
+ * Ends a quarantine: whichever of its agents polls next is the host, and another one that goes on beside it
+ * brings the quarantine back. @throws AppError `not-found`.
+ */
+export async function releaseHost(ctx: Ctx, { name }: { name: string }): Promise<Change> {
+  const { id, quarantinedAt } = await lockHost(ctx, { name });
+  const before = await readHost(ctx, { name });
+  if (quarantinedAt === null) return { before, after: before };
+  const values = { quarantinedAt: null, quarantineReason: "", instance: null, instances: null };
+  await updateHost(ctx, { id, values });
+  await notifyHosts(ctx, { hostIds: [id] });
+  return { before, after: await readHost(ctx, { name }) };
+}

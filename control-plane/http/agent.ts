@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { joinAnswerSchema, joinSchema } from "../../protocol/enrolment.ts";
 import {
   daemonUsersSchema,
   enrolAnswerSchema,
@@ -6,6 +7,7 @@ import {
   pinnedSchema,
   pollAnswerSchema,
   pollSchema,
+  type SigningKey,
 } from "../../protocol/fleet.ts";
 import {
   standingOrdersSchema,
@@ -13,7 +15,8 @@ import {
   standingRunSchema,
   standingTicketSchema,
 } from "../../protocol/standing.ts";
-import { enrol } from "../auth/enrolment.ts";
+import { enrol, join } from "../auth/enrolment.ts";
+import type { Ctx } from "../context.ts";
 import { vouchedKeys } from "../auth/task-keys.ts";
 import { insertAuditEvent } from "../db/queries/audit-events.ts";
 import { masterIds } from "../db/queries/hosts.ts";
@@ -27,8 +30,48 @@ import { type Operation, raw } from "./operation.ts";
 
 const tag = "agents";
 
-/** What agents call: enrol once, then poll. */
+/** What else an enrolment changes, in its transaction: the host catches up, and masters admit it. */
+async function afterEnrolment(
+  ctx: Ctx,
+  { hostId, host, signingKey }: { hostId: string; host: string; signingKey: SigningKey },
+): Promise<void> {
+  await catchUpHost(ctx, { hostId });
+  await insertAuditEvent(ctx, {
+    actor: `host ${host}`,
+    action: "enrol",
+    target: `/v1/hosts/${host}`,
+    before: null,
+    after: { signingKey: signingKey.x },
+  });
+  await notifyHosts(ctx, { hostIds: await masterIds(ctx) });
+}
+
+/** What agents call: join once, then poll. */
 export const agentOperations: Operation[] = [
+  raw(
+    {
+      id: "join",
+      method: "POST",
+      path: "/v1/join",
+      tag,
+      access: "public",
+      summary:
+        "Trade a request signed with the key of an invitation for an identity, signed by the key that the invitation names; sent again, it gets the same",
+      body: joinSchema,
+      answer: joinAnswerSchema,
+      status: 201,
+      errors: ["enrolment-token-invalid", "conflict", "unavailable"],
+    },
+    async (ctx, c, { body }) => {
+      const answer = await ctx.db.transaction(async (tx) => {
+        const inner = { ...ctx, db: tx };
+        const { host, signingKey, isNew, body: answered } = await join(inner, body);
+        if (isNew) await afterEnrolment(inner, { hostId: host.id, host: host.name, signingKey });
+        return answered;
+      });
+      return c.json(answer, 201);
+    },
+  ),
   raw(
     {
       id: "enrol",
@@ -36,7 +79,8 @@ export const agentOperations: Operation[] = [
       path: "/v1/enrol",
       tag,
       access: "public",
-      summary: "Trade a one-use enrolment token for an identity",
+      summary:
+        "Trade a one-use enrolment token for an identity, as agents of protocol 1 do: over TLS that is trusted",
       body: enrolSchema,
       answer: enrolAnswerSchema,
       status: 201,
@@ -46,15 +90,7 @@ export const agentOperations: Operation[] = [
       const answer = await ctx.db.transaction(async (tx) => {
         const inner = { ...ctx, db: tx };
         const enrolled = await enrol(inner, body);
-        await catchUpHost(inner, { hostId: enrolled.hostId });
-        await insertAuditEvent(inner, {
-          actor: `host ${enrolled.host}`,
-          action: "enrol",
-          target: `/v1/hosts/${enrolled.host}`,
-          before: null,
-          after: { signingKey: body.signingKey.x },
-        });
-        await notifyHosts(inner, { hostIds: await masterIds(inner) });
+        await afterEnrolment(inner, { ...enrolled, signingKey: body.signingKey });
         return enrolled;
       });
       return c.json(answer, 201);
@@ -70,6 +106,7 @@ export const agentOperations: Operation[] = [
       summary: "Ask for work; held until there is some, or for 25 seconds",
       body: pollSchema,
       answer: pollAnswerSchema,
+      errors: ["host-quarantined"],
     },
     async (ctx, c, { body }) =>
       c.json(await poll(ctx, { host: c.get("host"), input: body, signal: c.req.raw.signal })),

@@ -11,7 +11,7 @@ import {
 import { pageOf } from "../../protocol/paging.ts";
 import { createEnrolmentToken, endEnrolmentTokens } from "../auth/enrolment.ts";
 import { insertHost, lockHost, readHost, readHosts } from "../db/queries/hosts.ts";
-import { patchHost, revokeHost } from "../fleet/hosts.ts";
+import { patchHost, releaseHost, revokeHost } from "../fleet/hosts.ts";
 import { drainHost, resumeHost } from "../fleet/pauses.ts";
 import { placeAll } from "../fleet/placement.ts";
 import { change, type Operation, read } from "./operation.ts";
@@ -118,6 +118,23 @@ export const hostOperations: Operation[] = [
     },
     async (ctx, { params }) => {
       const { before, after } = await resumeHost(ctx, params);
+      return { answer: after, before, after };
+    },
+  ),
+  change(
+    {
+      ...one,
+      id: "releaseHost",
+      method: "POST",
+      path: `${one.path}/release`,
+      access: "operator",
+      summary:
+        "End the quarantine of a host whose key was in use on two machines: once only one of them is left",
+      answer: hostSchema,
+      errors: ["not-found"],
+    },
+    async (ctx, { params }) => {
+      const { before, after } = await releaseHost(ctx, params);
       return { answer: after, before, after };
     },
   ),

@@ -115,6 +115,10 @@ const exampleOf: Record<ErrorCode, { detail: string; errors?: FieldError[] }> = 
   "agent-revoked": {
     detail: "host ftp-nyc was revoked; an administrator can invite it again",
   },
+  "host-quarantined": {
+    detail:
+      "host ftp-nyc is quarantined and gets no tasks: two agents have its key and speak by turns",
+  },
   forbidden: { detail: 'needs an operator token of scope "admin"; this one is "viewer"' },
   "enrolment-token-invalid": {
     detail: "the enrolment token is unknown, used or expired: an administrator can make a new one",

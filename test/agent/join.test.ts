@@ -12,7 +12,7 @@ test("a state directory that cannot be used is refused with the cure, before the
     const joined = join({
       controlPlane: "http://127.0.0.1:1",
       stateDir,
-      token: "mfe_x",
+      token: `mfe_${"A".repeat(43)}.${"A".repeat(43)}`,
       replace: false,
     });
     await expect(joined).rejects.toMatchObject({

@@ -72,6 +72,7 @@ export async function makeAgentCtx(settings: Record<string, string> = {}) {
     config: { ...config, mirrorRoots: [mirrorRoot] },
     identity,
     controlPlane: "http://127.0.0.1:1",
+    instance: { id: randomUUID(), machine: "test", machineId: null, bootId: null },
     clock,
     facts: { latest: () => null, stop: () => {} },
     metrics: await openMetrics(config),

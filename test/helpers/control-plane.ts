@@ -16,6 +16,7 @@ import type {
   SealingKey,
   SigningKey,
 } from "../../protocol/fleet.ts";
+import type { Instance } from "../../protocol/instance.ts";
 import type { Role } from "../../protocol/host.ts";
 import { tokenTypes } from "../../protocol/order.ts";
 import { nothingDone, type Result } from "../../protocol/report.ts";
@@ -89,6 +90,8 @@ export type TestAgent = {
     daemonUsersVersion?: string | null;
     facts?: HostFacts;
     clock?: string;
+    instance?: Instance;
+    confirm?: string;
   }) => Promise<PollAnswer>;
 };
 

@@ -1,8 +1,10 @@
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { decodeJwt } from "jose";
+import { parseEnrolmentToken } from "../../protocol/enrolment.ts";
 import type { Result } from "../../protocol/report.ts";
 import type { StandingClaims } from "../../protocol/standing.ts";
+import { type HostKeys, invitationKey, signJoinRequest } from "../../agent/join-request.ts";
 import { report, testResult } from "./control-plane.ts";
 import { createProject, openLease, readRun, type TestFleet } from "./fleet.ts";
 import type { Call } from "./walk.ts";
@@ -68,12 +70,28 @@ const publicKey = (type: "ed25519" | "x25519") =>
     : generateKeyPairSync("x25519")
   ).publicKey.export({ format: "jwk" });
 
+const keyPair = (type: "ed25519" | "x25519") =>
+  (type === "ed25519"
+    ? generateKeyPairSync("ed25519")
+    : generateKeyPairSync("x25519")
+  ).privateKey.export({ format: "jwk" });
+
+/** A host's key pairs. */
+export const hostKeys = () =>
+  ({ signingKey: keyPair("ed25519"), sealingKey: keyPair("x25519") }) as HostKeys;
+
 /** Body of an enrolment with keys of its own. */
 export const enrolment = (token: string) => ({
   token,
   signingKey: publicKey("ed25519"),
   sealingKey: publicKey("x25519"),
 });
+
+/** A join request for that enrolment token, with keys of its own. */
+export function joinRequest(token: string, keys: HostKeys = hostKeys()): Promise<string> {
+  const { seed, fingerprint } = parseEnrolmentToken(token)!;
+  return signJoinRequest({ invitation: invitationKey(seed), fingerprint: fingerprint!, keys });
+}
 
 /** What the master did by a standing order, of a project of its own. */
 export async function standingRun(fleet: TestFleet) {
@@ -132,11 +150,16 @@ export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call
     patchHost: given({ path: { name: "ftp1" }, body: { labels: { site: "nyc" } } }),
     drainHost: byName("ftp1"),
     resumeHost: byName("ftp1"),
+    releaseHost: byName("ftp1"),
     inviteHost: byName("ftp9"),
     uninviteHost: byName("ftp9"),
     enrol: async () => {
       const { body } = await operate("POST", "/v1/hosts/ftp9/enrolment-tokens");
       return { body: enrolment(body.enrolment.token) };
+    },
+    join: async () => {
+      const { body } = await operate("POST", "/v1/hosts/ftp9/enrolment-tokens");
+      return { body: { request: await joinRequest(body.enrolment.token) } };
     },
     revokeHost: byName("ftp9"),
     listRuns: given({ query: "?project=debian&state=failed&host=ftp1" }),

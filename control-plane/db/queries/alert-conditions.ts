@@ -14,6 +14,7 @@ export type Facts = {
   held: { deletions: number; entries: number };
   disk: { space: number | null; inodes: number | null; fullAt: string | null };
   "no-progress": { attempts: number; lost: boolean };
+  cloned: { reason: string };
 };
 
 /** A condition that holds. "": not of a project, a host, a root. */
@@ -61,7 +62,7 @@ const stale = (ctx: Pick<Ctx, "now">): SQL => sql`
       or greatest(p.created_at, h.enrolled_at, h.created_at)
         < ${ctx.now()} - f.target_seconds * interval '1 second')`;
 
-/** Without drained hosts: somebody works on them. */
+/** Without drained hosts: somebody works on them. Of those in quarantine another alert tells. */
 const outOfContact = (
   { now }: Pick<Ctx, "now">,
   { alertAwayMinutes: minutes }: Thresholds,
@@ -70,6 +71,7 @@ const outOfContact = (
     jsonb_build_object('since', coalesce(h.last_seen_at, h.enrolled_at)) facts
   from hosts h
   where h.signing_key is not null and h.revoked_at is null and h.drained_at is null
+    and h.quarantined_at is null
     and coalesce(h.last_seen_at, h.enrolled_at) < ${now()} - ${minutes} * interval '1 minute'`;
 
 const held = (): SQL => sql`
@@ -126,6 +128,10 @@ const noProgress = (): SQL => sql`
   join projects p on p.id = t.project_id
   join hosts h on h.id = t.host_id and h.revoked_at is null`;
 
+const cloned = (): SQL => sql`
+  select '' project, h.name host, '' root, jsonb_build_object('reason', h.quarantine_reason) facts
+  from hosts h where h.quarantined_at is not null and h.revoked_at is null`;
+
 /** Everything that is wrong now. */
 export async function readPresent(
   ctx: Pick<Ctx, "db" | "now">,
@@ -138,6 +144,7 @@ export async function readPresent(
     held: held(),
     disk: disk(ctx, thresholds),
     "no-progress": noProgress(),
+    cloned: cloned(),
   };
   const present: Present[] = [];
   for (const [condition, query] of Object.entries(queries)) {

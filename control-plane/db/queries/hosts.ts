@@ -1,4 +1,4 @@
-import { and, arrayContains, asc, eq, sql } from "drizzle-orm";
+import { and, arrayContains, asc, eq, isNull, sql } from "drizzle-orm";
 import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
 import type { Poll } from "../../../protocol/fleet.ts";
@@ -23,6 +23,12 @@ const select = ({ db }: Pick<Ctx, "db">) =>
     })
     .from(hosts);
 
+function stateOf({ revokedAt, quarantinedAt, signingKey }: HostRow): Host["state"] {
+  if (revokedAt) return "revoked";
+  if (quarantinedAt) return "quarantined";
+  return signingKey ? "enrolled" : "invited";
+}
+
 function hostView({ host, runningTasks, growth }: Listed): Host {
   return {
     id: host.id,
@@ -32,7 +38,11 @@ function hostView({ host, runningTasks, growth }: Listed): Host {
     labels: host.labels,
     parallel: host.parallel,
     serves: host.serves,
-    state: host.revokedAt ? "revoked" : host.signingKey ? "enrolled" : "invited",
+    state: stateOf(host),
+    quarantine: host.quarantinedAt && {
+      since: host.quarantinedAt.toISOString(),
+      reason: host.quarantineReason,
+    },
     drained: host.drainedAt !== null,
     runningTasks,
     roots: host.roots.map(({ path }) => path),
@@ -118,11 +128,14 @@ export async function hostIds({ db }: Pick<Ctx, "db">): Promise<string[]> {
   return (await db.select({ id: hosts.id }).from(hosts)).map(({ id }) => id);
 }
 
-/** Notes that a host's agent polled, and what it says of itself. Answers whether it was revoked meanwhile. */
+/**
+ * Notes that a host's agent polled, and what it says of itself. Answers whether it was revoked meanwhile; null,
+ * with nothing noted, where it is another process than the one that is known, or the host is quarantined.
+ */
 export async function noteSeen(
   { db }: Pick<Ctx, "db">,
   { hostId, poll }: { hostId: string; poll: Poll },
-): Promise<{ revoked: boolean }> {
+): Promise<{ revoked: boolean } | null> {
   const [host] = await db
     .update(hosts)
     .set({
@@ -135,7 +148,13 @@ export async function noteSeen(
         clockSkewSeconds: sql`round(extract(epoch from ${poll.clock}::timestamptz - clock_timestamp()), 3)`,
       }),
     })
-    .where(eq(hosts.id, hostId))
+    .where(
+      and(
+        eq(hosts.id, hostId),
+        isNull(hosts.quarantinedAt),
+        poll.instance && eq(hosts.instance, poll.instance.id),
+      ),
+    )
     .returning({ revokedAt: hosts.revokedAt });
-  return { revoked: host?.revokedAt !== null };
+  return host ? { revoked: host.revokedAt !== null } : null;
 }

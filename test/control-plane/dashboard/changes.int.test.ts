@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { deletedStats } from "../../../agent/rsync/stats.ts";
+import { alertConditions } from "../../../protocol/alert.ts";
 import { evaluateAlerts } from "../../../control-plane/alerts/evaluate.ts";
 import { addReceiver, heard } from "../../helpers/alerts.ts";
 import { openWebhook, startHttpReceiver, webhookSecret } from "../../helpers/receivers.ts";
@@ -282,7 +283,7 @@ test("a receiver is changed on a page of its own, which shows no secret and keep
   expect(form).not.toMatch(
     /secret-path|whsec_[A-Za-z0-9+/]|name="optional:(?:room|from)"|lines:to/,
   );
-  expect(form.match(/\schecked/g)).toHaveLength(6);
+  expect(form.match(/\schecked/g)).toHaveLength(alertConditions.length);
   const sent = {
     "optional:url": "",
     "optional:secret": "",

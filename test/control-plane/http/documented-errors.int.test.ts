@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
 import { decodeJwt } from "jose";
 import { expect, onTestFinished, test } from "vitest";
 import { type ErrorCode, statusByCode } from "../../../protocol/errors.ts";
@@ -16,6 +17,7 @@ import { createTestDatabase } from "../../helpers/database.ts";
 import { createProject, useFleet } from "../../helpers/fleet.ts";
 import {
   enrolment,
+  joinRequest,
   newProject,
   pull,
   results,
@@ -69,7 +71,9 @@ async function makeWorld() {
   await call(fleet.current, createToken.declaration, keyed);
   for (let failures = 0; failures < 30; failures++)
     await call(fleet.current, createToken.declaration, { token: unknownToken, from: "192.0.2.7" });
-  return { revoked, push, leased, ...(await brokenApps()) };
+  const unknown = `mfe_${"A".repeat(43)}.${ctx.secrets.fleet}`;
+  const request = await joinRequest(unknown);
+  return { revoked, push, leased, joinRequest: request, ...(await brokenApps()) };
 }
 type World = Awaited<ReturnType<typeof makeWorld>>;
 
@@ -83,6 +87,7 @@ function plain({ id, access, body, example, rawBody, query }: Declaration, world
     ...(id === "getDaemonUsers" && { agent: fleet.current.master }),
     ...(body && { body: example ?? {} }),
     ...(id === "enrol" && { body: enrolment("mfe_wrong") }),
+    ...(id === "join" && { body: { request: world.joinRequest } }),
     ...(rawBody && query && { body: "x", query: "?offset=0" }),
   };
 }
@@ -250,6 +255,29 @@ function own(world: World): Record<string, [ErrorCode, () => Promise<Call>][]> {
         async () => {
           await operate("POST", "/v1/task-keys/rotate");
           return {};
+        },
+      ],
+    ],
+    join: [
+      ["enrolment-token-invalid", given({ body: { request: "no JWS" } })],
+      [
+        "conflict",
+        async () => {
+          const { body } = await operate("POST", "/v1/hosts/ftp2/enrolment-tokens");
+          const [bare] = body.enrolment.token.split(".");
+          return { body: { request: await joinRequest(`${bare}.${"A".repeat(43)}`) } };
+        },
+      ],
+    ],
+    poll: [
+      [
+        "host-quarantined",
+        async () => {
+          await ctx.db.execute(sql`update hosts set quarantined_at = now() where name = 'ftp2'`);
+          return {
+            agent: current.ftp2,
+            ...(await rightInputs(current)["poll"]!()),
+          };
         },
       ],
     ],
