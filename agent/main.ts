@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { text as readStream } from "node:stream/consumers";
 import { Command, CommanderError } from "commander";
 import { AppError } from "../protocol/errors.ts";
-import { checkHost } from "./check.ts";
+import { checkHost } from "./check/host.ts";
 import {
   type Config,
   defaultConfigFile,
@@ -84,7 +84,7 @@ async function joinCommand(options: Record<string, string | undefined> & { repla
     replace: Boolean(options.replace),
   });
   process.stdout.write(
-    `joined as host ${identity.host} (${identity.roles.join(", ")}); next: mirrorfleet-agent check, then mirrorfleet-agent run\n`,
+    `joined as host ${identity.host} (${identity.roles.join(", ")}); next: mirrorfleet-agent check --before-start, then start the service\n`,
   );
 }
 
@@ -113,6 +113,7 @@ async function runCommand(options: Record<string, string | undefined>) {
 async function checkCommand(options: Record<string, string | undefined>) {
   const good = await checkHost({
     config: configOf(options),
+    beforeStart: Boolean(options["beforeStart"]),
     print: (line) => process.stdout.write(`${line}\n`),
   });
   if (!good) process.exitCode = 1;
@@ -135,7 +136,10 @@ export function createProgram(): Command {
     .description("poll for task orders and run them")
     .action(runCommand);
   withSettings(program.command("check"))
-    .description("check this host's set-up, with a cure for what is wrong")
+    .description(
+      "check this host's set-up, at any time, with a cure for what is wrong: status 0 where nothing FAILs, 1 where something does, 78 where the settings cannot be read",
+    )
+    .option("--before-start", "the service need not run yet")
     .action(checkCommand);
   // rsync starts it, for its connection to a daemon behind TLS.
   program.command(tlsCommand, { hidden: true }).action(connectTls);

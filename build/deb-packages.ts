@@ -140,7 +140,7 @@ export function makeControlPlaneDeb(ctx: BuildCtx, input: Input): Promise<string
     commands: { mirrorfleet: 1, [name]: 8 },
     fill: async (tree, { node }) => {
       await tree.install(node, `${home}/node`, 0o755);
-      for (const path of ["package.json", "control-plane/dashboard", "db", "vendor"])
+      for (const path of ["package.json", "control-plane/dashboard", "db", "deploy", "vendor"])
         await tree.install(join(npmTree, path), `${home}/${path}`);
       for (const program of ["cli", "control-plane"]) {
         const text = await readFile(join(npmTree, program, bundleName), "utf8");

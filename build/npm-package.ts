@@ -20,7 +20,12 @@ const programs = {
 export const bundleName = "program.js";
 
 /** What the control plane reads when it runs. */
-const dataDirectories = ["db/migrations", "control-plane/dashboard/assets"];
+const dataPaths = [
+  "db/migrations",
+  "control-plane/dashboard/assets",
+  "deploy/join.sh",
+  "deploy/systemd/mirrorfleet-agent.service",
+];
 
 /** The manifest: of the dependencies, only Postgres is left, for the other ones are in the bundles. */
 async function manifest({ root }: BuildCtx, { manPages }: { manPages: string[] }) {
@@ -59,7 +64,7 @@ export async function makeNpmTree(
     for (const name of names) packages.add(name);
     await writeFile(join(directory, program, "main.js"), starterOf(bundleName), { mode: 0o755 });
   }
-  for (const path of dataDirectories)
+  for (const path of dataPaths)
     await cp(join(ctx.root, path), join(directory, path), { recursive: true });
   for (const name of await copyVendorFiles(ctx, { directory: join(directory, "vendor") }))
     packages.add(name);

@@ -45,6 +45,10 @@ const environmentSchema = z.object({
     .regex(/^openid( [\x21\x23-\x5b\x5d-\x7e]+)*$/, 'must begin with "openid"')
     .default("openid profile email"),
   OIDC_SCOPE_CLAIM: z.string().min(1).default("mirrorfleet_scope"),
+  MIRRORFLEET_PACKAGES: z
+    .string()
+    .regex(/^\//, "must be an absolute path: the directory that npm run build has made")
+    .optional(),
   MIRRORFLEET_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
 
@@ -57,6 +61,7 @@ export type Config = {
   secretFile: string;
   adminTokenFile: string;
   oidc: OidcSettings | null;
+  packagesDirectory: string | undefined;
   logLevel: "debug" | "info" | "warn" | "error";
 };
 
@@ -111,6 +116,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     secretFile: join(dataDirectory, "secret"),
     adminTokenFile: join(dataDirectory, "admin-token"),
     oidc: oidcOf(values),
+    packagesDirectory: values.MIRRORFLEET_PACKAGES,
     logLevel: values.MIRRORFLEET_LOG_LEVEL,
   };
 }

@@ -21,6 +21,8 @@ export type Ctx = {
    * as long as proxies allow, and not at all.
    */
   hold?: { seconds: number; pauseSeconds: number };
+  /** Directory with the packages that `npm run build` made, for hosts that join; left out: none. */
+  packagesDirectory?: string | undefined;
   /** Held polls, woken by the database's notifications. */
   waitForWake: (input: { hostId: string; seconds: number; signal: AbortSignal }) => Waiter;
 };

@@ -146,7 +146,9 @@ async function start({
   closers.push(wake.close);
   const oidc = config.oidc && openOidc(config.oidc);
   const share = openShare({ milliseconds: shareSeconds * 1000 });
-  const ctx: Ctx = { db, log, secrets, oidc, share, now, waitForWake: wake.waitForWake };
+  const { packagesDirectory } = config;
+  const { waitForWake } = wake;
+  const ctx: Ctx = { db, log, secrets, oidc, share, now, packagesDirectory, waitForWake };
   await deriveFreshTargets(ctx);
   await writeFirstAdminToken(ctx, { file: config.adminTokenFile });
 

@@ -130,4 +130,21 @@ export type Host = z.infer<typeof hostSchema>;
 /** An enrolment token: shown once, used once. */
 const enrolmentTokenSchema = z.object({ token: z.string(), expiresAt: z.iso.datetime() });
 
-export const hostInviteSchema = z.object({ host: hostSchema, enrolment: enrolmentTokenSchema });
+const joiningSchema = z.object({
+  scriptSha256: z
+    .string()
+    .nullable()
+    .meta({ description: "Checksum of `GET /v1/public/join.sh`; null: there is none" }),
+  why: z.string().nullable().meta({ description: "Why there is none" }),
+  sources: z
+    .array(z.string())
+    .meta({ description: "Where an FTP host pulls from: the fleet's masters" }),
+});
+export type Joining = z.infer<typeof joiningSchema>;
+
+export const hostInviteSchema = z.object({
+  host: hostSchema,
+  enrolment: enrolmentTokenSchema,
+  joining: joiningSchema.meta({ description: "What the line for the host is made of" }),
+});
+export type HostInvite = z.infer<typeof hostInviteSchema>;

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { AppError } from "../../protocol/errors.ts";
-import type { Host, Role } from "../../protocol/host.ts";
-import { action, type CliCtx } from "../context.ts";
+import type { Host } from "../../protocol/host.ts";
+import { action } from "../context.ts";
 import { ago, listing, size, table, time } from "../format.ts";
 import { collect } from "../project-fields.ts";
+import { addHostInvite } from "./host-invite.ts";
 import { wholeNumberOptionOr } from "../whole-number.ts";
 
 const labelText = (labels: Host["labels"]) =>
@@ -87,40 +88,10 @@ function labelsOf(words: string[]): Record<string, string | null> {
   );
 }
 
-async function invite(
-  { client, url, print }: CliCtx,
-  { name, role, address }: { name: string; role?: Role[]; address?: string[] },
-) {
-  const invited =
-    role || address
-      ? await client.createHost({ name, roles: role ?? ["ftp"], addresses: address ?? [] })
-      : await client.inviteHost(name);
-  const { token, expiresAt } = invited.enrolment;
-  print(
-    invited,
-    () =>
-      `On host ${name}, until ${time(expiresAt)}, once:\n\n  MIRRORFLEET_ENROLMENT_TOKEN=${token} mirrorfleet-agent join --control-plane ${url}\n`,
-  );
-}
-
 /** `host`. */
 export function addHost(program: Command): void {
   const host = program.command("host").description("hosts: the machines of the fleet");
-  host
-    .command("invite")
-    .description("make a host and print the line to run on it; a host that exists is invited again")
-    .argument("<name>")
-    .option("--role <role>", "master or ftp; may be repeated", collect)
-    .option(
-      "--address <address>",
-      "as the other hosts see it: IP address, range or DNS name; may be repeated",
-      collect,
-    )
-    .action(
-      action<{ role?: Role[]; address?: string[] }>(async (ctx, { args: [name], options }) =>
-        invite(ctx, { name: name!, ...options }),
-      ),
-    );
+  addHostInvite(host);
   host
     .command("uninvite")
     .description("end its enrolment tokens that were not used yet")

@@ -1,5 +1,7 @@
 import type { Context, Hono } from "hono";
 import { AppError, statusByCode } from "../../protocol/errors.ts";
+import type { HostInvite } from "../../protocol/host.ts";
+import { defaultRoot, joinCommand, joinLine, twoSteps } from "../../protocol/join-line.ts";
 import type { Settings } from "../../protocol/settings.ts";
 import type { OperatorToken } from "../../protocol/token.ts";
 import { type Actor, checkScope } from "../auth/actor.ts";
@@ -183,16 +185,37 @@ function siteOf(c: Context): string {
   return new URL(URL.canParse(origin) ? origin : c.req.url).origin;
 }
 
-const joinLine = (
-  c: Context,
-  { token, host, expiresAt }: { token: string; host: string; expiresAt: string },
-) =>
-  html`<p>
-      Type this on ${host}, as the user of its agent, until ${when(expiresAt)}. It works once, and
-      is not shown again.
-    </p>
-    <pre id="once" class="secret" tabindex="0">
-MIRRORFLEET_ENROLMENT_TOKEN=${token} mirrorfleet-agent join --control-plane ${siteOf(c)}</pre>`;
+/** What to do on the host: the same line as on the command line, or what is left when the agent is installed. */
+function joinText(c: Context, { host, enrolment, joining }: HostInvite): Html {
+  const { token, expiresAt } = enrolment;
+  const { scriptSha256, sources } = joining;
+  const controlPlane = siteOf(c);
+  const line =
+    scriptSha256 === null
+      ? joinCommand({ controlPlane, token, replace: false })
+      : joinLine({
+          controlPlane,
+          token,
+          scriptSha256,
+          roots: [defaultRoot],
+          sources,
+          replace: false,
+        });
+  return html`${
+      scriptSha256 === null
+        ? html`<p>
+            ${twoSteps(joining)} Install it on ${host.name}, write its settings, and then, as its
+            user:
+          </p>`
+        : html`<p>
+            Type this on ${host.name}, as root: it installs the agent, joins, checks and starts. Add
+            <code>--replace</code> at its end, before the parenthesis, where that machine has joined
+            before.
+          </p>`
+    }
+    <p>It works once, until ${when(expiresAt)}, and is not shown again.</p>
+    <pre id="once" class="secret" tabindex="0">${line}</pre>`;
+}
 
 /** What concerns the whole fleet. */
 export function addAdminPages(app: Hono<SignedIn>, site: Site): void {
@@ -216,10 +239,10 @@ export function addAdminPages(app: Hono<SignedIn>, site: Site): void {
         return answerAdmin(site, c, { form, sent, error });
       }
     };
-  const invited = (c: Context<SignedIn>, { host, enrolment }: any) =>
+  const invited = (c: Context<SignedIn>, answer: HostInvite) =>
     answerOnce(site, c, {
-      title: `${host.name} is invited`,
-      said: joinLine(c, { host: host.name, ...enrolment }),
+      title: `${answer.host.name} is invited`,
+      said: joinText(c, answer),
     });
   app.get("/admin", (c) => answerAdmin(site, c));
   app.post("/admin/hosts", send({ form: "invite", method: "POST", path: "/v1/hosts" }, invited));
@@ -240,6 +263,6 @@ export function addAdminPages(app: Hono<SignedIn>, site: Site): void {
   app.post("/admin/hosts/:name/invite", async (c) => {
     const name = encodeURIComponent(c.req.param("name"));
     const { body } = await rest(c, { path: `/v1/hosts/${name}/enrolment-tokens` });
-    return invited(c, body);
+    return invited(c, body as HostInvite);
   });
 }

@@ -14,6 +14,7 @@ import { insertHost, lockHost, readHost, readHosts } from "../db/queries/hosts.t
 import { patchHost, releaseHost, revokeHost } from "../fleet/hosts.ts";
 import { drainHost, resumeHost } from "../fleet/pauses.ts";
 import { placeAll } from "../fleet/placement.ts";
+import { joiningOf } from "../joining/join-script.ts";
 import { change, type Operation, read } from "./operation.ts";
 import { nameParams } from "./params.ts";
 
@@ -41,7 +42,9 @@ export const hostOperations: Operation[] = [
       const enrolment = await createEnrolmentToken(ctx, { hostId: id });
       await placeAll(ctx);
       const host = await readHost(ctx, { name });
-      return { answer: { host, enrolment }, location: `/v1/hosts/${name}`, after: host };
+      const joining = await joiningOf(ctx, host);
+      const answer = { host, enrolment, joining };
+      return { answer, location: `/v1/hosts/${name}`, after: host };
     },
   ),
   read(
@@ -155,7 +158,8 @@ export const hostOperations: Operation[] = [
       const { id } = await lockHost(ctx, params);
       const enrolment = await createEnrolmentToken(ctx, { hostId: id });
       const host = await readHost(ctx, params);
-      return { answer: { host, enrolment }, after: { expiresAt: enrolment.expiresAt } };
+      const joining = await joiningOf(ctx, host);
+      return { answer: { host, enrolment, joining }, after: { expiresAt: enrolment.expiresAt } };
     },
   ),
   change(

@@ -3,6 +3,7 @@ import { alertOperations } from "./alerts.ts";
 import { fleetOperations } from "./fleet.ts";
 import { healthOperations } from "./health.ts";
 import { hostOperations } from "./hosts.ts";
+import { joiningOperations } from "./joining.ts";
 import { keyOperations } from "./keys.ts";
 import { metricsOperations } from "./metrics.ts";
 import type { Operation } from "./operation.ts";
@@ -35,5 +36,6 @@ export const operations: Operation[] = [
   ...metricsOperations,
   ...publicStatusOperations,
   ...publicHealthOperations,
+  ...joiningOperations,
   ...healthOperations,
 ];

@@ -33,11 +33,13 @@ export async function startControlPlane<Place extends Connection>({
   connection,
   oidc = null,
   share = (_name, read) => read(),
+  packagesDirectory,
 }: {
   connection: Place;
   oidc?: Ctx["oidc"];
   /** Left out: each asks for himself. */
   share?: Ctx["share"];
+  packagesDirectory?: string;
 }) {
   const log = pino({ level: "silent" });
   const { db, close: disconnect } = connect({ connection, max: 4 });
@@ -53,6 +55,7 @@ export async function startControlPlane<Place extends Connection>({
     oidc,
     share,
     now,
+    packagesDirectory,
     waitForWake: wake.waitForWake,
   };
   const { token: admin } = await createOperatorToken({ db }, { name: "test", scope: "admin" });

@@ -1,4 +1,5 @@
 import { execFile, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
@@ -14,7 +15,7 @@ const run = promisify(execFile);
 const cache = fileURLToPath(new URL("../../node_modules/.cache/debian/", import.meta.url));
 const codename = "bookworm";
 /** Beyond a minimal Debian: systemd, to boot it, and what the packages depend on. */
-const included = ["systemd", "systemd-sysv", "dbus", "rsync", "ca-certificates", "man-db"];
+const included = ["systemd", "systemd-sysv", "dbus", "rsync", "ca-certificates", "man-db", "wget"];
 
 async function isInstalled(command: string): Promise<boolean> {
   return run("which", [command]).then(
@@ -48,7 +49,8 @@ async function mirrorOfApt(): Promise<string> {
 
 /** A fresh Debian, made once and copied; removed after the test. */
 export async function makeDebian(): Promise<string> {
-  const base = join(cache, codename);
+  const contents = createHash("sha256").update(included.join()).digest("hex").slice(0, 8);
+  const base = join(cache, `${codename}-${contents}`);
   if (!existsSync(base)) {
     await mkdir(cache, { recursive: true });
     const partial = `${base}.partial`;

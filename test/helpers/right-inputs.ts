@@ -1,10 +1,14 @@
-import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { createHash, generateKeyPairSync, randomUUID } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { sql } from "drizzle-orm";
 import { decodeJwt } from "jose";
+import { createApp } from "../../control-plane/http/app.ts";
 import { parseEnrolmentToken } from "../../protocol/enrolment.ts";
 import type { Result } from "../../protocol/report.ts";
 import type { StandingClaims } from "../../protocol/standing.ts";
 import { type HostKeys, invitationKey, signJoinRequest } from "../../agent/join-request.ts";
+import { temporaryDirectory } from "./directory.ts";
 import { report, testResult } from "./control-plane.ts";
 import { createProject, openLease, readRun, type TestFleet } from "./fleet.ts";
 import type { Call } from "./walk.ts";
@@ -102,6 +106,16 @@ export async function standingRun(fleet: TestFleet) {
   const [at] = decodeJwt<StandingClaims>(order).occurrences;
   const time = new Date(at! * 1000).toISOString();
   return { order, scheduledFor: time, startedAt: time, result: testResult() };
+}
+
+/** The control plane with one package of the agent. */
+export async function appWithPackages({ ctx }: TestFleet) {
+  const packagesDirectory = await temporaryDirectory();
+  const name = "mirrorfleet-agent-linux-x64";
+  await writeFile(join(packagesDirectory, name), "agent");
+  const sum = createHash("sha256").update("agent").digest("hex");
+  await writeFile(join(packagesDirectory, "SHA256SUMS"), `${sum}  ${name}\n`);
+  return createApp({ ...ctx, packagesDirectory });
 }
 
 /** Right input for each operation, in an order in which each finds what it needs: project `debian` and the fleet. */
@@ -219,6 +233,11 @@ export function rightInputs(fleet: TestFleet): Record<string, () => Promise<Call
     },
     getFeed: nothing,
     getPublicHealth: async () => ({ path: { project: await publicProject(fleet), host: "ftp1" } }),
+    getJoinScript: async () => ({ app: await appWithPackages(fleet) }),
+    getPackage: async () => ({
+      app: await appWithPackages(fleet),
+      path: { file: "mirrorfleet-agent-linux-x64" },
+    }),
     getHealth: nothing,
     getReadiness: nothing,
     getTaskKeys: nothing,

@@ -232,3 +232,61 @@ test.skipIf(why)(
     await second.stop();
   },
 );
+
+const onePackage = `mkdir /srv/packages
+cp /root/mirrorfleet-agent_*-1_*.deb /srv/packages
+cd /srv/packages && sha256sum *.deb >SHA256SUMS
+echo MIRRORFLEET_PACKAGES=/srv/packages >>/etc/mirrorfleet/control-plane.conf`;
+
+/** Invites the master, and writes down the line that was printed. */
+const inviting = `mirrorfleet login http://127.0.0.1:8420 </var/lib/mirrorfleet/admin-token
+mirrorfleet host invite master --role master --address 127.0.0.1 \\
+  --root /srv/mirror --root /srv/other --source rsync://127.0.0.1:8730/ >/root/invitation
+sed -n 's/^  \\(( f=.*)\\)$/\\1/p' /root/invitation >/root/line
+test -s /root/line || { cat /root/invitation; false; }`;
+
+test.skipIf(why)(
+  `a clean Debian joins by the one line that an invitation prints, and syncs${needs}`,
+  async () => {
+    const root = await debianWith(debs.agent, debs.controlPlane);
+    good(await inRoot(root, `${install(debs.controlPlane)} && ${onePackage}`));
+    const machine = await boot(root);
+    good(
+      await machine.run(`mkdir -p /srv/upstream && echo one >/srv/upstream/file
+printf 'address = 127.0.0.1\\nport = 8730\\n[pub]\\npath = /srv/upstream\\n' >/etc/rsyncd.conf
+systemctl enable --now rsync`),
+    );
+    await until("the control plane runs", async () =>
+      (await machine.run(inviting)).status === 0 ? true : null,
+    );
+    const said = good(await machine.run("bash /root/line 2>&1"));
+    expect(said).toContain("joined as host master (master)");
+    expect(said).not.toContain("FAIL");
+    expect(said).toMatch(/The agent runs\. At any time: mirrorfleet-agent check$/);
+    const check = good(
+      await machine.run("runuser -u mirrorfleet-agent -- mirrorfleet-agent check"),
+    );
+    expect(check).toMatch(/^ok {4}service: runs, and will after the machine's next start$/m);
+    expect(check).toMatch(/^ok {4}sources: rsync:\/\/127\.0\.0\.1:8730 reached$/m);
+
+    const pid = "systemctl show -P MainPID mirrorfleet-agent";
+    const before = good(await machine.run(pid));
+    const again = good(await machine.run("sh /root/line 2>&1"));
+    expect(again).toMatch(/^mirrorfleet-agent \S+ is installed$/m);
+    expect(good(await machine.run(pid))).toBe(before);
+
+    good(await machine.run("mirrorfleet project add pool --upstream rsync://127.0.0.1:8730/pub/"));
+    good(await machine.run("mirrorfleet project sync pool --follow"));
+    expect(good(await machine.run("cat /srv/mirror/pool/file"))).toBe("one");
+    expect(good(await machine.run("journalctl -u mirrorfleet-agent -o cat"))).not.toContain(
+      "is read-only for this service",
+    );
+    good(await machine.run("systemctl stop mirrorfleet-agent"));
+    const stopped = await machine.run("runuser -u mirrorfleet-agent -- mirrorfleet-agent check");
+    expect(stopped).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^FAIL {2}service: .*systemctl start mirrorfleet-agent/m),
+    });
+    await machine.stop();
+  },
+);

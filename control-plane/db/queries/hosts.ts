@@ -123,6 +123,15 @@ export async function masterIds({ db }: Pick<Ctx, "db">): Promise<string[]> {
   ).map(({ id }) => id);
 }
 
+/** The masters that may have an agent, by name. */
+export async function readMasters({ db }: Pick<Ctx, "db">): Promise<HostRow[]> {
+  return db
+    .select()
+    .from(hosts)
+    .where(and(arrayContains(hosts.roles, ["master"]), isNull(hosts.revokedAt)))
+    .orderBy(asc(hosts.name));
+}
+
 /** Ids of all hosts. */
 export async function hostIds({ db }: Pick<Ctx, "db">): Promise<string[]> {
   return (await db.select({ id: hosts.id }).from(hosts)).map(({ id }) => id);

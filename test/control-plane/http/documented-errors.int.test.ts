@@ -16,6 +16,7 @@ import { enrolAgent } from "../../helpers/control-plane.ts";
 import { createTestDatabase } from "../../helpers/database.ts";
 import { createProject, useFleet } from "../../helpers/fleet.ts";
 import {
+  appWithPackages,
   enrolment,
   joinRequest,
   newProject,
@@ -32,9 +33,9 @@ tellWalk("OpenAPI walk, documented errors");
 const isOperators = ({ access }: Declaration) => !["public", "agent", "task"].includes(access);
 const unknownToken = `mfo_${"A".repeat(43)}`;
 
-/** These two fail only where the process does: one asks nobody, the other says 503 whatever is wrong. */
+/** These fail only where the process does: they ask nobody, or say 503 or 404 whatever is wrong. */
 const cannotFail = (id: string, code: ErrorCode) =>
-  code === "internal" && (id === "getHealth" || id === "getReadiness");
+  code === "internal" && ["getHealth", "getReadiness", "getJoinScript", "getPackage"].includes(id);
 
 /** Control planes on a database that is away, and on one that has no tables. */
 async function brokenApps() {
@@ -306,6 +307,18 @@ function own(world: World): Record<string, [ErrorCode, () => Promise<Call>][]> {
           await operate("DELETE", `/v1/projects/${project}`);
           return { agent: master, body };
         },
+      ],
+    ],
+    getJoinScript: [["not-found", given({})]],
+    getPackage: [
+      ["not-found", given({ path: { file: "none.deb" } })],
+      [
+        "range-not-satisfiable",
+        async () => ({
+          app: await appWithPackages(current),
+          path: { file: "mirrorfleet-agent-linux-x64" },
+          headers: { range: "bytes=99-" },
+        }),
       ],
     ],
     getMirrorz: [["not-found", given({})]],
