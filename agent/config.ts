@@ -21,6 +21,8 @@ export const settings = {
     'priority of rsyncs at the disk: "idle", or 0 (first) to 7 (last) (default: by niceness)',
   "daemon-port": "port of a master's rsync daemon (default 8873)",
   "daemon-address": "address that a master's rsync daemon listens on (default all)",
+  "daemon-tls":
+    'how a master\'s rsync daemon is reached: "yes" by TLS, "no" by plain rsync, "both" (default yes)',
   parallel: "rsyncs at a time (default 2)",
   "min-free-percent":
     "space and inodes that must stay free on a mirror root, in percent (default 1; 0: not looked at)",
@@ -93,6 +95,7 @@ const valuesSchema = z.object({
   rsync: z.string().min(1).default("rsync"),
   "daemon-port": z.preprocess(wholeNumber, port).default(8873),
   "daemon-address": z.union([z.ipv4(), z.ipv6()]).optional(),
+  "daemon-tls": z.enum(["yes", "no", "both"], 'must be "yes", "no" or "both"').default("yes"),
   "min-free-percent": z.preprocess(wholeNumber, between(0, 99)).default(1),
   "root-marker": relativePath.optional(),
   "metrics-file": z
@@ -125,7 +128,7 @@ export type Config = {
   rsync: string;
   /** Command and arguments that start an rsync with its priorities; see nice(1) and ionice(1). */
   wrapper: string[];
-  daemon: { port: number; address: string | null };
+  daemon: { port: number; address: string | null; tls: "yes" | "no" | "both" };
   parallel: number;
   minFreePercent: number;
   rootMarker: string | null;
@@ -222,7 +225,11 @@ export function readConfig({
     policy: { sources: sourceRules(values.sources), options: values.options },
     rsync: values.rsync,
     wrapper: wrapperOf(values),
-    daemon: { port: values["daemon-port"], address: values["daemon-address"] ?? null },
+    daemon: {
+      port: values["daemon-port"],
+      address: values["daemon-address"] ?? null,
+      tls: values["daemon-tls"],
+    },
     parallel: values.parallel,
     minFreePercent: values["min-free-percent"],
     rootMarker: values["root-marker"] ?? null,

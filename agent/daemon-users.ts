@@ -10,6 +10,8 @@ import { isDiskError } from "./spool-log.ts";
 
 export type RunningDaemon = {
   port: number;
+  /** Of the key that it shows; null: it is for plain rsync. */
+  keySha256: string | null;
   roots: Root[];
   update: (admitted: { users: DaemonUser[]; serves: number | null }) => Promise<void>;
   /** Version of the users that it admits; null: nobody yet. */

@@ -19,21 +19,31 @@ export type SourceRule =
 
 const hostOnly = /^rsyncs?:\/\/[^/]+\/?$/;
 
-/** Parses "rsync://*", "rsync://host[:port]/" or "rsync://host[:port]/module[/path]/"; "rsyncs" for TLS. @throws AppError `invalid-input`. */
+/** Parses "rsync://*", "rsync://host[:port]/" or "rsync://host[:port]/module[/path]/"; "rsyncs" for TLS alone. @throws AppError `invalid-input`. */
 export function parseSourceRule(text: string): SourceRule {
   if (text === "rsync://*") return "any";
   const bare = hostOnly.test(text);
   const source = parseRsyncUrl(bare ? `${text.replace(/\/$/, "")}/any` : text);
-  const { host, port, tls = false, module, path } = source;
-  return { host: host.toLowerCase(), port, tls, module: bare ? null : module, path };
+  const { host, port, tls, module, path } = source;
+  return {
+    host: host.toLowerCase(),
+    port,
+    tls: tls !== undefined,
+    module: bare ? null : module,
+    path,
+  };
 }
+
+/** A daemon whose key the order names is no other place than the same by plain rsync, and safer to reach. */
+const allowsTransport = ({ tls }: { tls: boolean }, source: Source): boolean =>
+  typeof source.tls === "object" || tls === (source.tls ?? false);
 
 function matches(rule: SourceRule, source: Source): boolean {
   if (rule === "any") return true;
   return (
     rule.host === source.host.toLowerCase() &&
     rule.port === source.port &&
-    rule.tls === (source.tls ?? false) &&
+    allowsTransport(rule, source) &&
     (rule.module === null || rule.module === source.module) &&
     (rule.path === null ||
       rule.path === source.path ||

@@ -95,6 +95,7 @@ export async function pollLoop(
   let confirm: string | undefined;
   /** What was wrong at the last attempt. */
   let said = "";
+  const tls = { daemonKeySha256: daemon?.keySha256 ?? null };
   const poll = (facts: HostFacts | null): Promise<PollAnswer> =>
     signedRequest(ctx, {
       method: "POST",
@@ -109,7 +110,8 @@ export async function pollLoop(
         ...(standing && { busy: [...standing.busy.keys()] }),
         ...(wantsOrders && { standingVersion: standing.set.version }),
         daemonPort: daemon?.port ?? null,
-        ...(facts && facts !== told && { facts, clock: new Date().toISOString() }),
+        ...(facts &&
+          facts !== told && { facts: { ...facts, tls }, clock: new Date().toISOString() }),
         roots: daemon?.roots ?? ctx.config.mirrorRoots.map((path) => ({ path, module: null })),
       },
       schema: pollAnswerSchema,
@@ -131,7 +133,8 @@ export async function pollLoop(
       if (standing) await reportStandingRuns(ctx, { standing });
       const facts = ctx.facts.latest();
       const answer = await poll(facts);
-      told = facts;
+      // A question notes nothing of what it was asked with.
+      if (answer.confirm === undefined) told = facts;
       await ctx.contact.note({
         at: Date.parse(answer.time) / 1000,
         leased: answer.lease !== null,

@@ -23,6 +23,7 @@ import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
 import { removeExpired } from "./quarantine.ts";
 import { startDaemon } from "./rsync/daemon.ts";
 import { endLeftovers } from "./rsync/leftovers.ts";
+import { openTlsKey } from "./rsync/tls-key.ts";
 import { leftSpoolEntries } from "./spool.ts";
 import { followStandingOrders } from "./standing/follow.ts";
 import { readStandingSet, removeStandingSet } from "./standing/orders.ts";
@@ -41,17 +42,30 @@ const withModules = (mirrorRoots: string[]) =>
 
 async function startMastersDaemon(ctx: AgentCtx) {
   if (!ctx.identity.roles.includes("master")) return null;
-  const { port, address } = ctx.config.daemon;
+  const { port, address, tls } = ctx.config.daemon;
   const { stateDir } = ctx.config;
+  const key = tls === "no" ? null : await openTlsKey({ stateDir, identity: ctx.identity });
   await mkdir(listsDirectory(stateDir), { recursive: true, mode: 0o755 });
   const roots = withModules(ctx.config.mirrorRoots);
   // Nobody is admitted before the control plane has said who is.
   const daemon = await startDaemon(
     { rsync: ctx.config.rsync, log: ctx.log },
-    { roots, port, address, stateDir, lists: listsDirectory(stateDir), users: [], serves: null },
+    {
+      roots,
+      port,
+      address,
+      stateDir,
+      lists: listsDirectory(stateDir),
+      tls,
+      users: [],
+      serves: null,
+    },
   );
-  ctx.log(`the rsync daemon serves ${ctx.config.mirrorRoots.join(", ")} on port ${port}`);
-  return { port, roots, update: daemon.update, version: null, stop: daemon.stop };
+  ctx.log(
+    `the rsync daemon serves ${ctx.config.mirrorRoots.join(", ")} on port ${port}${tls === "no" ? "" : tls === "both" ? ", by TLS and by plain rsync" : ", by TLS"}`,
+  );
+  const keySha256 = key?.keySha256 ?? null;
+  return { port, keySha256, roots, update: daemon.update, version: null, stop: daemon.stop };
 }
 
 /** Says which roots this process cannot write to, and the likely cure: a disk may still come to its senses. */

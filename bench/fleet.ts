@@ -30,10 +30,15 @@ export async function inTemporaryDirectory(
   }
 }
 
-/** A real fleet with two projects of one upstream: control plane, upstream, master, FTP hosts. */
+type Project = "bench" | "plain";
+
+/**
+ * A real fleet with two projects of one upstream: control plane, upstream, master, FTP hosts. These pull by plain
+ * rsync unless said otherwise, as the tools do that they are compared with: what TLS costs is measured by itself.
+ */
 export async function startFleet(
   place: Place,
-  { tree, hosts: count }: { tree: string; hosts: number },
+  { tree, hosts: count, tls = "no" }: { tree: string; hosts: number; tls?: "yes" | "no" },
 ) {
   const { directory } = place;
   const upstream = await startUpstream(place, { tree });
@@ -48,15 +53,14 @@ export async function startFleet(
       url,
       daemonPort,
       source: host === "master" ? upstream : masterSource,
+      settings: { MIRRORFLEET_DAEMON_TLS: tls },
     });
   // As the administrator of a Debian mirror would have it: the tree is like that of Debian's pool.
   const rsync = { indexesLast: "debian" as const };
   await client.createProject({ name: "bench", upstream, maxDeletePercent: 100, rsync });
   // In one pass, as one rsync does it.
   await client.createProject({ name: "plain", upstream });
-  /** Syncs, and waits for the end. */
-  const sync = async (project: "bench" | "plain" = "bench"): Promise<RunDetail> => {
-    const { id } = await client.syncProject(project);
+  const ended = async ({ id }: { id: string }): Promise<RunDetail> => {
     for (;;) {
       const run = await client.getRun(id);
       if (run.state === "succeeded") return run;
@@ -67,9 +71,14 @@ export async function startFleet(
       await sleep(20);
     }
   };
-  const treeOf = (host: string, project: "bench" | "plain" = "bench") =>
+  /** Syncs, and waits for the end. */
+  const sync = async (project: Project = "bench") => ended(await client.syncProject(project));
+  /** Has one host compare its whole tree with the master's, and waits for the end. */
+  const resync = async (project: Project, host: string) =>
+    ended(await client.resyncReplica(project, host));
+  const treeOf = (host: string, project: Project = "bench") =>
     join(rootOf(directory, host), project);
-  return { sync, hosts, treeOf };
+  return { sync, resync, hosts, treeOf };
 }
 
 const seconds = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 1000;

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { createProgram as createAgent } from "../agent/main.ts";
+import { createProgram as createAgent } from "../agent/program.ts";
 import { completionScripts as cliScripts } from "../cli/commands/completion.ts";
 import { createProgram as createControlPlane } from "../control-plane/program.ts";
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stands in for rsync: notes, durably, when each one begins and ends, and whether another is at work on
 # its destination. The kernel lets go of the lock when the last process that has it open is gone.
-case $1 in --daemon | --version) exec rsync "$@" ;; esac
+case $1 in --daemon | --server | --version) exec rsync "$@" ;; esac
 for destination; do :; done
 exec 9>>"@places@/$(printf %s "$destination" | tr '/' '_')"
 beside=no

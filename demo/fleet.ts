@@ -105,6 +105,7 @@ export async function startAgent(
     source,
     daemonPort,
     command: [program, ...args] = [process.execPath, programFile("agent/main.ts")],
+    settings = {},
   }: {
     host: string;
     client: Client;
@@ -112,6 +113,7 @@ export async function startAgent(
     source: string;
     daemonPort: number;
     command?: [string, ...string[]];
+    settings?: Record<string, string>;
   },
 ): Promise<Program> {
   const { enrolment } = await client.createHost({
@@ -130,6 +132,7 @@ export async function startAgent(
     MIRRORFLEET_SOURCES: source,
     MIRRORFLEET_DAEMON_PORT: String(daemonPort),
     MIRRORFLEET_DAEMON_ADDRESS: "127.0.0.1",
+    ...settings,
   };
   const joined = await runProgram({
     name: `${host} join`,

@@ -3,6 +3,7 @@ import { roleSchema } from "./host.ts";
 import { instanceSchema } from "./instance.ts";
 import { instant } from "./instant.ts";
 import { hostAddress, hostName, moduleName, port, projectName, rootPath } from "./names.ts";
+import { sha256 } from "./rsync.ts";
 
 const count = z.int().min(0);
 
@@ -76,6 +77,13 @@ const hostFactsSchema = z.strictObject({
     .max(32),
   /** Days for which deleted files wait in its quarantines; 0: it has none; absent: of an agent before number 2. */
   quarantineDays: z.int().min(0).max(3650).optional(),
+  /** A sign that it takes sources that name a key; left out by agents before that. */
+  tls: z
+    .strictObject({
+      /** Of the key that its own rsync daemon shows; null: there is none, or it is for plain rsync. */
+      daemonKeySha256: sha256.nullable(),
+    })
+    .optional(),
 });
 export type HostFacts = z.infer<typeof hostFactsSchema>;
 

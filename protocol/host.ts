@@ -95,6 +95,16 @@ export const hostSchema = z.object({
   roots: z.array(z.string()).meta({ description: "Its mirror roots, the default first" }),
   agentVersion: z.string().nullable(),
   rsyncVersion: z.string().nullable(),
+  daemon: z
+    .object({
+      port: z.int(),
+      keySha256: z.string().nullable().meta({
+        description:
+          "SHA-256 (of the SPKI, hex) of the key that it shows in TLS; null: plain rsync",
+      }),
+    })
+    .nullable()
+    .meta({ description: "A master's rsync daemon" }),
   disks: z
     .array(
       z.object({

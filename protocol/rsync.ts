@@ -8,6 +8,9 @@ const defaultPorts = { rsync: 873, rsyncs: 874 };
 /** Module of a master's rsync daemon that serves the change lists. */
 export const changeListsModule = "mirrorfleet-changes";
 
+/** SHA-256 in hex. */
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 hexadecimal digits");
+
 /** Where a task pulls from: always an rsync daemon. */
 export const sourceSchema = z.strictObject({
   host: networkHost,
@@ -20,8 +23,11 @@ export const sourceSchema = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/, "must be a plain user name")
     .nullable(),
-  /** The daemon is behind TLS, and shows a certificate for `host`. */
-  tls: z.literal(true).optional(),
+  /**
+   * The daemon is behind TLS, and shows a certificate for `host`; or, of a master, whatever certificate with
+   * the key that has this SHA-256 (of its SPKI, hex). Only agents whose facts have `tls` know the latter.
+   */
+  tls: z.union([z.literal(true), z.strictObject({ keySha256: sha256 })]).optional(),
 });
 export type Source = z.infer<typeof sourceSchema>;
 

@@ -10,6 +10,7 @@ import {
 import { readIdentity } from "../identity.ts";
 import { whyNoRoom } from "../room.ts";
 import { askControlPlane, checkClock, checkControlPlane } from "./control-plane.ts";
+import { checkDaemon, checkMasters } from "./masters.ts";
 import { fail, type Finding, ok } from "./outcome.ts";
 import { checkService } from "./service.ts";
 import { checkSources } from "./sources.ts";
@@ -97,6 +98,8 @@ function checksOf(config: Config, { beforeStart }: { beforeStart: boolean }): Ch
       name: "sources",
       run: async () => checkSources({ rules: config.policy.sources, roles: await roles() }),
     },
+    { name: "rsync daemon", run: () => checkDaemon(config) },
+    { name: "masters", run: () => checkMasters(config) },
     ...(beforeStart ? [] : [{ name: "service", run: checkService }]),
   ];
 }

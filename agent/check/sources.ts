@@ -13,12 +13,21 @@ type Place = Exclude<SourceRule, "any">;
 const textOf = ({ host, port, tls }: Place) =>
   `rsync${tls ? "s" : ""}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 
-/** Why no rsync daemon answers there; null where one does. */
-function whyUnreachable({ host, port, tls }: Place): Promise<string | null> {
+/**
+ * Why no rsync daemon answers there; null where one does. A master shows a certificate that no authority
+ * vouches for: its key is compared elsewhere.
+ */
+function whyUnreachable(
+  { host, port, tls }: Place,
+  { isMasters }: { isMasters: boolean },
+): Promise<string | null> {
   return new Promise((resolve) => {
+    const name = isIP(host) === 0 && { servername: host };
+    // A master with TLS says nothing before it has heard something.
+    const greet = () => void socket.write("@RSYNCD: 31.0\n");
     const socket = tls
-      ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }) })
-      : connectPlain({ host, port });
+      ? connectTls({ host, port, rejectUnauthorized: !isMasters, ...name }, greet)
+      : connectPlain({ host, port }, greet);
     const end = (why: string | null) => {
       socket.destroy();
       resolve(why);
@@ -48,9 +57,10 @@ export async function checkSources({
   const places = new Map<string, Place>();
   for (const rule of rules) if (rule !== "any") places.set(textOf(rule), rule);
   if (places.size === 0) return ok("any place is allowed, so none was tried");
+  const isMasters = !roles.includes("master");
   const tried = [...places].slice(0, most);
   const found = await Promise.all(
-    tried.map(async ([text, place]) => ({ text, why: await whyUnreachable(place) })),
+    tried.map(async ([text, place]) => ({ text, why: await whyUnreachable(place, { isMasters }) })),
   );
   const missed = found.filter(({ why }) => why !== null);
   if (missed.length === 0) return ok(`${tried.map(([text]) => text).join(", ")} reached`);

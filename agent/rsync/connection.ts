@@ -1,12 +1,31 @@
 import { formatRsyncUrl, type RsyncOptions, type Source } from "../../protocol/rsync.ts";
 import { ownCommand, tlsCommand } from "../self.ts";
 
-/** Begins what the TLS client says on stderr: it tells its faults from rsync's. */
-export const tlsFault = "mirrorfleet-agent tls: ";
+export { tlsFault } from "./tls-connect.ts";
 
 const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 /** Where trusted certificates are, if not in the system's place. */
 const certificateVariables = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
+
+/** Environment in which the TLS client asks the system's authorities. */
+function authorities(): Record<string, string> {
+  const certificates = certificateVariables.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(certificates), NODE_USE_SYSTEM_CA: "1" };
+}
+
+/**
+ * What rsync gives to a shell; host and port come as variables, not as text of a command. The client ends when
+ * rsync has ended, and is then a zombie until init has noticed, for seconds in some containers: neither rsync's
+ * process group nor a process of rsync that waits for the shell is to wait for that.
+ */
+function connectProgram(command: string[]): string {
+  const client = command.map(quoted).join(" ");
+  // A shell takes standard input away from what it puts into the background.
+  return `exec 3<&0; $(command -v setsid) ${client} <&3 3<&- &`;
+}
 
 /** How an rsync reaches its source. */
 export type Connection = { source: Source; ipVersion: RsyncOptions["ipVersion"] };
@@ -34,15 +53,9 @@ export function operandOf(source: Source): string {
 export function connectionEnv({ source, ipVersion }: Connection): Record<string, string> {
   const { host, port, tls } = source;
   if (!tls) return {};
-  const certificates = certificateVariables.flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [[name, value] as const];
-  });
   return {
-    ...Object.fromEntries(certificates),
-    // rsync gives it to a shell; host and port come as variables, not as text of a command.
-    RSYNC_CONNECT_PROG: `exec ${[...ownCommand(), tlsCommand].map(quoted).join(" ")}`,
-    NODE_USE_SYSTEM_CA: "1",
+    ...(tls === true ? authorities() : { MIRRORFLEET_TLS_KEY_SHA256: tls.keySha256 }),
+    RSYNC_CONNECT_PROG: connectProgram([...ownCommand(), tlsCommand]),
     MIRRORFLEET_TLS_HOST: host,
     MIRRORFLEET_TLS_PORT: String(port),
     MIRRORFLEET_TLS_FAMILY: String(ipVersion ?? 0),

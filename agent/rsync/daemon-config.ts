@@ -10,6 +10,7 @@ export type DaemonSettings = {
   port: number;
   /** Address to listen on; null is all. */
   address: string | null;
+  tls: "yes" | "no" | "both";
   stateDir: string;
   /** Directory of the change lists. */
   lists: string;

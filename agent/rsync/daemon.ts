@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { AppError } from "../../protocol/errors.ts";
 import { writeFileAtomically } from "../files.ts";
+import { ownCommand, tlsEndCommand } from "../self.ts";
 import {
   type DaemonSettings,
   type DaemonUser,
@@ -13,8 +14,12 @@ import {
   secretsFile,
 } from "./daemon-config.ts";
 import { startedBy } from "./leftovers.ts";
+import { tlsEndVariable, type TlsEndSettings } from "./tls-end.ts";
+import { tlsKeyFile } from "./tls-key.ts";
 
 const longestPauseSeconds = 60;
+/** Time that a connection has to shake hands and to say a right password. */
+const admissionSeconds = 60;
 
 function isListening({ host, port }: { host: string; port: number }): Promise<boolean> {
   return new Promise((resolve) => {
@@ -51,6 +56,36 @@ async function writeConfig({
   return path;
 }
 
+/** What listens: rsync's own daemon, or a process that takes TLS and starts an rsync for each connection. */
+function listenerOf({
+  settings: { stateDir, address, port, tls },
+  rsync,
+  config,
+}: {
+  settings: DaemonSettings;
+  rsync: string;
+  config: string;
+}): { command: string; args: string[]; env: Record<string, string>; stdin: "ignore" | "pipe" } {
+  if (tls === "no") {
+    const args = ["--daemon", "--no-detach", `--config=${config}`];
+    return { command: rsync, args, env: {}, stdin: "ignore" };
+  }
+  const [command, ...args] = ownCommand();
+  const keyFile = tlsKeyFile(stateDir);
+  const tlsEnd: TlsEndSettings = {
+    address,
+    port,
+    keyFile,
+    rsync,
+    config,
+    plainToo: tls === "both",
+    admissionSeconds,
+  };
+  const env = { [tlsEndVariable]: JSON.stringify(tlsEnd) };
+  // The pipe's end tells it that the agent is no more, also where that was killed.
+  return { command, args: [...args, tlsEndCommand], env, stdin: "pipe" };
+}
+
 /**
  * Runs the master's rsync daemon and starts it again when it dies. It reads its configuration at each
  * connection, so `update` needs no restart. @throws AppError `conflict` where the port is in use.
@@ -76,14 +111,16 @@ export async function startDaemon(
   let stopping = false;
   const pause = new AbortController();
   let child: ReturnType<typeof spawnDaemon> | undefined;
+  const { command, args, env, stdin } = listenerOf({ settings, rsync: ctx.rsync, config });
+  const path = process.env["PATH"] ?? "/usr/bin:/bin";
   const spawnDaemon = () =>
-    execa(ctx.rsync, ["--daemon", "--no-detach", `--config=${config}`], {
-      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C", ...startedBy(stateDir) },
+    execa(command, args, {
+      env: { PATH: path, LC_ALL: "C", ...startedBy(stateDir), ...env },
       extendEnv: false,
       detached: true,
       cleanup: true,
       reject: false,
-      stdin: "ignore",
+      stdin,
       stdout: "ignore",
       maxBuffer: 65_536,
     });

@@ -1,33 +1,96 @@
-import { connect as connectPlain, isIP } from "node:net";
-import { connect } from "node:tls";
-import { tlsFault } from "./connection.ts";
+import { createHash } from "node:crypto";
+import { connect as connectPlain, isIP, Socket } from "node:net";
+import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
 
-const connectTimeoutMilliseconds = 60_000;
+/** Begins what the TLS client says on stderr: it tells its faults from rsync's. */
+export const tlsFault = "mirrorfleet-agent tls: ";
+
+const connectSeconds = 60;
+
+export const minVersion = "TLSv1.3";
+/** AES with 128 bits first: of the three that TLS 1.3 has it costs least. */
+export const ciphers = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+
+export type TlsTarget = {
+  host: string;
+  port: number;
+  /** Version of IP; 0: either. */
+  family: number;
+  /** SHA-256 of the one public key (SPKI, hex) that is taken; null: a certificate for `host` that an authority vouches for. */
+  keySha256: string | null;
+};
+
+/** The named key replaces all authorities, names and dates: whoever signed the order vouches for it. */
+const trustOf = ({ host, keySha256 }: TlsTarget): ConnectionOptions =>
+  keySha256 === null
+    ? isIP(host) === 0
+      ? { servername: host }
+      : {}
+    : { rejectUnauthorized: false, ca: [], minVersion, ciphers };
+
+/** Why the other end is not the one that is meant; null: it is. */
+function strangerOf(socket: TLSSocket, { keySha256 }: TlsTarget): string | null {
+  if (keySha256 === null) return null;
+  const key = socket.getPeerX509Certificate()?.publicKey.export({ type: "spki", format: "der" });
+  const shown = key && createHash("sha256").update(key).digest("hex");
+  return shown === keySha256
+    ? null
+    : `it shows the key ${shown}, and the control plane named ${keySha256}: the master has joined anew and the control plane has not heard of that yet, or somebody else answers in its place; "mirrorfleet-agent check" on the master says its key`;
+}
+
+const explained = ({ message, code }: NodeJS.ErrnoException): string =>
+  code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG"
+    ? `it does not speak TLS (${code}): a master serves plain rsync where MIRRORFLEET_DAEMON_TLS=no is set, which the control plane hears of at its next poll`
+    : message;
+
+/** Connects, and checks whose the other end is before anything is sent. @throws Error that says why not. */
+export function openTls(target: TlsTarget, timeoutSeconds = connectSeconds): Promise<TLSSocket> {
+  const { host, port, family } = target;
+  const plain = connectPlain({ host, port, family, noDelay: true });
+  const socket = connect({ socket: plain, host, ...trustOf(target) });
+  return new Promise((resolve, reject) => {
+    const fail = (message: string) => {
+      clearTimeout(tooLong);
+      socket.destroy();
+      plain.destroy();
+      reject(new Error(message));
+    };
+    const tooLong = setTimeout(
+      () => fail(`no connection within ${timeoutSeconds} seconds`),
+      timeoutSeconds * 1000,
+    );
+    for (const each of [plain, socket]) each.once("error", (error) => fail(explained(error)));
+    // After the error that it came of, if there was one.
+    socket.once("close", () => setImmediate(fail, "the other end closed the connection"));
+    socket.once("secureConnect", () => {
+      const stranger = strangerOf(socket, target);
+      if (stranger !== null) return fail(stranger);
+      clearTimeout(tooLong);
+      resolve(socket);
+    });
+  });
+}
 
 /**
- * rsync's connection to a daemon behind TLS: started by rsync itself as RSYNC_CONNECT_PROG, with the
- * connection to it as standard input and output. Ends the process: with 1, and why on stderr, where it fails.
+ * rsync's connection to a daemon behind TLS: started by rsync itself as RSYNC_CONNECT_PROG, with one
+ * socket as standard input and output. Ends the process: with 1, and why on stderr, where it fails.
  */
-export function connectTls(): Promise<never> {
+export async function connectTls(): Promise<never> {
   const host = process.env["MIRRORFLEET_TLS_HOST"]!;
   const port = Number(process.env["MIRRORFLEET_TLS_PORT"]);
-  const fail = (message: string): never => {
+  const family = Number(process.env["MIRRORFLEET_TLS_FAMILY"]);
+  const keySha256 = process.env["MIRRORFLEET_TLS_KEY_SHA256"] ?? null;
+  const fail = ({ message }: Error): never => {
     process.stderr.write(`${tlsFault}${host}:${port}: ${message}\n`);
     process.exit(1);
   };
-  const family = Number(process.env["MIRRORFLEET_TLS_FAMILY"]);
-  const plain = connectPlain({ host, port, family, noDelay: true });
-  const socket = connect({ socket: plain, host, ...(isIP(host) === 0 && { servername: host }) });
-  const tooLong = setTimeout(
-    () => fail("no connection within a minute"),
-    connectTimeoutMilliseconds,
-  );
-  socket.once("secureConnect", () => {
-    clearTimeout(tooLong);
-    process.stdin.pipe(socket).pipe(process.stdout);
-  });
-  for (const each of [plain, socket]) each.once("error", ({ message }) => fail(message));
+  const tls = await openTls({ host, port, family, keySha256 }).catch(fail);
+  const rsync = new Socket({ fd: 0 });
+  // rsync makes a pair of TCP sockets, and speaks in small turns: with Nagle's algorithm each costs 40 ms.
+  rsync.setNoDelay(true);
   // The transfer has ended when rsync has gone.
-  process.stdout.on("error", () => process.exit());
-  return new Promise(() => socket.once("close", () => process.exit()));
+  rsync.on("error", () => process.exit());
+  tls.on("error", fail);
+  rsync.pipe(tls).pipe(rsync);
+  return new Promise(() => rsync.once("close", () => process.exit()));
 }

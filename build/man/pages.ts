@@ -1,5 +1,5 @@
 import { defaultConfigFile, type SettingName, settings, variableOf } from "../../agent/config.ts";
-import { createProgram as createAgent } from "../../agent/main.ts";
+import { createProgram as createAgent } from "../../agent/program.ts";
 import { exitStatuses } from "../../cli/exit-status.ts";
 import { createProgram as createCli } from "../../cli/program.ts";
 import { createProgram as createControlPlane, variables } from "../../control-plane/program.ts";

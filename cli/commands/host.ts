@@ -69,12 +69,17 @@ const hostText = (host: Host) =>
     ["running tasks", host.runningTasks],
     ["agent", host.agentVersion],
     ["rsync", host.rsyncVersion],
+    ["rsync daemon", daemonText(host)],
     ...host.disks.map((disk): [string, string] => [`room in ${disk.path}`, roomText(disk)]),
     ["deleted files", deletedText(host)],
     ["clock", clockText(host)],
     ["seen", ago(host.lastSeenAt)],
     ["made", time(host.createdAt)],
   ]);
+
+const daemonText = ({ daemon }: Host): string | null =>
+  daemon &&
+  `port ${daemon.port}, ${daemon.keySha256 ? `TLS with the key ${daemon.keySha256}` : "plain rsync"}`;
 
 /** "site=nyc" sets a label, "site-" takes it away. */
 function labelsOf(words: string[]): Record<string, string | null> {

@@ -46,8 +46,10 @@ async function question(
 /** Answers a poll at once where there is something to say, otherwise holds it until there is. */
 export async function poll(
   ctx: Ctx,
-  { host, input, signal }: { host: HostRow; input: Poll; signal: AbortSignal },
+  { host: asked, input, signal }: { host: HostRow; input: Poll; signal: AbortSignal },
 ): Promise<PollAnswer> {
+  // What it says now counts for the order that it gets now.
+  const host = { ...asked, facts: input.facts ?? asked.facts };
   const seconds = Math.min(input.waitSeconds, ctx.hold?.seconds ?? maxWaitSeconds);
   // The waiter comes first: work that arrives while we look still wakes it.
   const waiter = seconds === 0 ? null : ctx.waitForWake({ hostId: host.id, seconds, signal });

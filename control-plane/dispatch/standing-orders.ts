@@ -34,7 +34,8 @@ const standingProjects = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string })
     jsonb_build_array(p.id, p.version, r.role, r.root, h.parallel, h.signing_key,
       f.upstream_parallel, f.upstream_parallel_of -> p.upstream_host,
       case when r.role = 'ftp'
-        then jsonb_build_array(mh.addresses, mh.daemon_port, mh.roots, m.root, m.synced_root) end,
+        then jsonb_build_array(mh.addresses, mh.daemon_port, mh.roots, m.root, m.synced_root,
+          mh.facts->'tls', h.facts->'tls') end,
       (select kid from task_keys where usable_from <= ${ctx.now()} order by usable_from desc limit 1)
     )::text facts
   from replicas r

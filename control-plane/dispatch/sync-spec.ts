@@ -17,7 +17,7 @@ type TaskRow = typeof tasks.$inferSelect;
 /** The master's rsync daemon as the source of a project. @throws AppError `unavailable` before the master's first poll. */
 async function masterSource(
   { db }: Pick<Ctx, "db">,
-  { project, user }: { project: ProjectRow; user: string },
+  { project, host }: { project: ProjectRow; host: HostRow },
 ): Promise<Source> {
   const [row] = await db
     .select({ host: hosts, root: replicas.syncedRoot })
@@ -33,12 +33,15 @@ async function masterSource(
       `the master of project ${project.name} has not said where its rsync daemon serves it`,
     );
   }
+  // A host whose agent takes no such order gets one for plain rsync: what stands in its way is said by the master.
+  const keySha256 = host.facts?.tls ? master.facts?.tls?.daemonKeySha256 : null;
   return {
     host: master.addresses[0]!,
     port: master.daemonPort,
     module,
     path: project.path,
-    user,
+    user: host.name,
+    ...(keySha256 && { tls: { keySha256 } }),
   };
 }
 
@@ -104,7 +107,7 @@ async function masterSteps(ctx: Ctx, { project, host }: Omit<Place, "replica">):
     secret: daemonPasswordOf(ctx, { host }),
     key: host.sealingKey!,
   });
-  const source = await masterSource(ctx, { project, user: host.name });
+  const source = await masterSource(ctx, { project, host });
   return [{ sources: [{ source, sealedPassword }], destination: project.path, sentinel: null }];
 }
 

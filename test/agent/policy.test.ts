@@ -1,6 +1,11 @@
 import { expect, test } from "vitest";
 import { checkPolicy, parseSourceRule } from "../../agent/policy.ts";
-import { parseRsyncUrl, rsyncOptionNames, rsyncOptionsSchema } from "../../protocol/rsync.ts";
+import {
+  parseRsyncUrl,
+  rsyncOptionNames,
+  rsyncOptionsSchema,
+  type Source,
+} from "../../protocol/rsync.ts";
 import { syncSpec } from "../helpers/rsync.ts";
 
 const check = (rules: string[], url: string) =>
@@ -44,6 +49,24 @@ test.each([
       message: expect.stringContaining("MIRRORFLEET_SOURCES"),
     }),
   );
+});
+
+test("a source with a key that the order names is the same place by TLS, and a rule can ask for TLS", () => {
+  const order = (tls: Source["tls"]) => {
+    const source = { ...parseRsyncUrl("rsync://192.0.2.1:8873/mirror/"), ...(tls && { tls }) };
+    const step = { sources: [{ source, sealedPassword: null }], destination: "d", sentinel: null };
+    return { sync: syncSpec({ port: 1, steps: [step] }) };
+  };
+  const policy = (rule: string) => ({ sources: [parseSourceRule(rule)], options: [] });
+  const pinned = { keySha256: "0".repeat(64) };
+  for (const scheme of ["rsync", "rsyncs"])
+    for (const place of ["", "mirror/"])
+      checkPolicy(policy(`${scheme}://192.0.2.1:8873/${place}`), order(pinned));
+  const refused = (rule: string, tls: Source["tls"]) =>
+    expect(() => checkPolicy(policy(rule), order(tls))).toThrow("not allowed on this host");
+  refused("rsyncs://192.0.2.1:8873/", undefined);
+  refused("rsync://192.0.2.1:8873/", true);
+  refused("rsync://192.0.2.2:8873/", pinned);
 });
 
 test("without a rule nothing is allowed", () => {

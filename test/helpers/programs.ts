@@ -93,8 +93,10 @@ export type AgentProgram = {
   stateDir: string;
   logFile: string;
   log: () => Promise<string>;
-  /** Starts the agent, again after it has ended. */
-  run: () => Program;
+  /** Starts the agent, again after it has ended; `more` settings count before its own. */
+  run: (more?: Record<string, string>) => Program;
+  /** Joins anew, with keys that are new. */
+  rejoin: () => Promise<void>;
 };
 
 /** Invites a host and lets the real agent join, as an administrator would. */
@@ -132,17 +134,25 @@ export async function joinAgent(
     logFile,
   };
   const agent = programFile("agent/main.ts");
-  const status = await runProgram({
-    ...input,
-    args: [agent, "join", "--token-file", tokenFile],
-    track: (program) => onTestFinished(() => stopPrograms([program])),
-  });
-  if (status !== 0) throw new Error(await readFile(logFile, "utf8"));
+  const joinWith = async (args: string[]) => {
+    const status = await runProgram({
+      ...input,
+      args: [agent, "join", "--token-file", tokenFile, ...args],
+      track: (program) => onTestFinished(() => stopPrograms([program])),
+    });
+    if (status !== 0) throw new Error(await readFile(logFile, "utf8"));
+  };
+  await joinWith([]);
   return {
     root,
     stateDir,
     logFile,
     log: () => readFile(logFile, "utf8"),
-    run: () => start({ ...input, args: [agent, "run"] }),
+    run: (more = {}) => start({ ...input, env: { ...input.env, ...more }, args: [agent, "run"] }),
+    rejoin: async () => {
+      const again = await client.inviteHost(host);
+      await writeFile(tokenFile, again.enrolment.token);
+      await joinWith(["--replace"]);
+    },
   };
 }

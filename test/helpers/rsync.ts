@@ -8,6 +8,7 @@ import { rsyncOptionsSchema } from "../../protocol/rsync.ts";
 import type { Pull } from "../../agent/rsync/argv.ts";
 import { listsDirectory } from "../../agent/changes/journal.ts";
 import { startDaemon } from "../../agent/rsync/daemon.ts";
+import { openTlsKey } from "../../agent/rsync/tls-key.ts";
 import { temporaryDirectory } from "./directory.ts";
 
 export async function freePort(): Promise<number> {
@@ -57,32 +58,48 @@ export function pullOf({ steps: [step], options, limits }: SyncSpec): Pull {
   return { source: step!.sources[0]!.source, options, limits, own: null };
 }
 
-/** A real daemon as the master's agent runs it, which admits ftp1. */
-export async function startMastersDaemon({ tree, stateDir }: { tree: string; stateDir: string }) {
+type DaemonInput = { tls?: "yes" | "no" | "both"; addresses?: string[]; rsync?: string };
+
+/** A real daemon as the master's agent runs it, which admits ftp1; for plain rsync unless said otherwise. */
+export async function startMastersDaemon({
+  tree,
+  stateDir,
+  tls = "no",
+  addresses = ["127.0.0.1"],
+  rsync = "rsync",
+}: { tree: string; stateDir: string } & DaemonInput) {
   const port = await freePort();
   await mkdir(listsDirectory(stateDir), { recursive: true });
+  const identity = { signingKey: { kty: "OKP", crv: "Ed25519", x: "agent-key", d: "" } } as const;
+  const key = tls === "no" ? null : await openTlsKey({ stateDir, identity });
   const daemon = await startDaemon(
-    { rsync: "rsync", log: () => {} },
+    { rsync, log: () => {} },
     {
+      tls,
       roots: [{ path: tree, module: "mirror" }],
       port,
       address: "127.0.0.1",
       stateDir,
       lists: listsDirectory(stateDir),
-      users: [{ name: "ftp1", password: "right-password", addresses: ["127.0.0.1"] }],
+      users: [{ name: "ftp1", password: "right-password", addresses }],
       serves: null,
     },
   );
   onTestFinished(daemon.stop);
-  return { port, daemon };
+  return { port, daemon, keySha256: key?.keySha256 };
 }
 
 /** A daemon, its tree, and an empty directory to pull into. */
-export async function startSource() {
+export async function startSource(input: DaemonInput = {}) {
   const directory = await temporaryDirectory();
   const [tree, destination, stateDir] = ["tree", "destination", "state"].map((name) =>
     join(directory, name),
   ) as [string, string, string];
   for (const path of [tree, destination, stateDir]) await mkdir(path);
-  return { tree, destination, stateDir, ...(await startMastersDaemon({ tree, stateDir })) };
+  return {
+    tree,
+    destination,
+    stateDir,
+    ...(await startMastersDaemon({ tree, stateDir, ...input })),
+  };
 }

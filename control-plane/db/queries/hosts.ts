@@ -48,6 +48,10 @@ function hostView({ host, runningTasks, growth }: Listed): Host {
     roots: host.roots.map(({ path }) => path),
     agentVersion: host.agentVersion,
     rsyncVersion: host.facts?.rsyncVersion ?? null,
+    daemon:
+      host.daemonPort === null
+        ? null
+        : { port: host.daemonPort, keySha256: host.facts?.tls?.daemonKeySha256 ?? null },
     disks: (host.facts?.roots ?? []).map((disk) =>
       withForecast(disk, { growth: growth[disk.path], at: host.factsAt! }),
     ),

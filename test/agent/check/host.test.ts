@@ -85,6 +85,8 @@ test("a host that is set up right has a line for each thing that it needs", asyn
       "control plane",
       "clock",
       "sources",
+      "rsync daemon",
+      "masters",
     ].map((name) => `ok    ${name}`),
   );
   expect(lines[0]).toMatch(/version \d+\.\d+/);
