@@ -34,6 +34,13 @@ export function cpuSeconds(roots: number[]): number {
   return ticks / ticksPerSecond;
 }
 
+/** CPU seconds that the whole machine has been at work; from proc(5). */
+export function machineCpuSeconds(): number {
+  const [, ...ticks] = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]!.trim().split(/\s+/);
+  const [user, nice, system, _idle, _wait, irq, softirq] = ticks.map(Number);
+  return (user! + nice! + system! + irq! + softirq!) / ticksPerSecond;
+}
+
 /** The rsync daemon of an agent, as its only child. */
 export function childrenOf(parent: number): number[] {
   const text = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8");

@@ -7,8 +7,9 @@ import { inTemporaryDirectory } from "./fleet.ts";
 import { history } from "./history.ts";
 import { idle } from "./idle.ts";
 import { propagate } from "./propagate.ts";
+import { tls } from "./tls.ts";
 
-const usage = `npm run bench -- fanout|propagate|history|dispatch|idle|dashboard|executable [options]: measurements on this machine, on loopback.
+const usage = `npm run bench -- fanout|propagate|tls|history|dispatch|idle|dashboard|executable [options]: measurements on this machine, on loopback.
 
 fanout     what a host's sync costs after K changes, beside rsync itself
   --files N      files of the tree (default 300000)
@@ -17,6 +18,9 @@ fanout     what a host's sync costs after K changes, beside rsync itself
 propagate  seconds from the end of the master's pull to the last host in sync
   --hosts H      FTP hosts (default 8)
   --rounds R     syncs (default 50)
+tls        what TLS between master and FTP host costs, beside plain rsync; wants the machine to itself
+  --megabytes M  in eight files (default 2048; five times that of disk while it runs)
+  --rounds R     syncs of one changed file (default 20)
 history    what leases, results and schedules cost beside many finished tasks
   --tasks N,N    finished tasks (default 1000,1000000,10000000; 15 GB of disk while it runs)
   --rounds R     runs of eleven tasks in each (default 50)
@@ -47,6 +51,7 @@ async function main(): Promise<void> {
       rounds: { type: "string" },
       agents: { type: "string" },
       tasks: { type: "string" },
+      megabytes: { type: "string", default: "2048" },
       projects: { type: "string", default: "500" },
     },
   });
@@ -59,6 +64,13 @@ async function main(): Promise<void> {
   else if (measurement === "propagate")
     await inTemporaryDirectory((place) =>
       propagate(place, { hosts: Number(values.hosts ?? 8), rounds: Number(values.rounds ?? 50) }),
+    );
+  else if (measurement === "tls")
+    await inTemporaryDirectory((place) =>
+      tls(place, {
+        megabytes: Number(values.megabytes),
+        rounds: Number(values.rounds ?? 20),
+      }),
     );
   else if (measurement === "dispatch")
     await inTemporaryDirectory((place) =>
