@@ -286,7 +286,9 @@ test("a run that hosts did by themselves is counted, again where a later report 
   const text = await (await app.request("/metrics", { headers })).text();
   const lines = text.split("\n").filter((line) => line.startsWith("mirrorfleet_runs_total{"));
   expect(lines).toEqual([
+    'mirrorfleet_runs_total{project="debian",state="cancelled"} 0',
     'mirrorfleet_runs_total{project="debian",state="failed"} 1',
+    'mirrorfleet_runs_total{project="debian",state="skipped"} 0',
     'mirrorfleet_runs_total{project="debian",state="succeeded"} 2',
   ]);
 });

@@ -26,6 +26,8 @@ test("the held poll of an agent that has gone away takes no lease", async () => 
     roots: [{ path: "/srv/mirror", module: "mirror" }],
   });
   const path = "/v1/agent/poll";
+  const seen = async () => (await operate("GET", "/v1/hosts/master")).body.lastSeenAt;
+  const before = await seen();
   const gone = new AbortController();
   const held = fetch(`http://127.0.0.1:${port}${path}`, {
     method: "POST",
@@ -33,8 +35,6 @@ test("the held poll of an agent that has gone away takes no lease", async () => 
     body,
     signal: gone.signal,
   }).catch((error: Error) => error.name);
-  const seen = async () => (await operate("GET", "/v1/hosts/master")).body.lastSeenAt;
-  const before = await seen();
   while ((await seen()) === before) await sleep(20);
   await sleep(200);
   gone.abort();
