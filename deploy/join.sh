@@ -128,6 +128,15 @@ write_unit() {
 END_OF_UNIT
 }
 
+# Puts a file in its place, whole or not at all; one that is there keeps its mode and owner.
+put() { # FILE PLACE MODE
+  if [ -e "$2" ]; then
+    cp -p "$2" "$2.new" && cat "$1" >"$2.new" && mv "$2.new" "$2"
+  else
+    cp "$1" "$2.new" && chmod "$3" "$2.new" && mv "$2.new" "$2"
+  fi || fail "cannot write $2 (above is why): make room, then run the same line again"
+}
+
 # Where there is no package manager that knows our packages: the executable, a user, the unit.
 install_executable() { # NAME
   to=/usr/local/bin/mirrorfleet-agent
@@ -136,7 +145,7 @@ install_executable() { # NAME
   else
     fetch "$1"
     # In its place at once, also where it runs.
-    cp "$work/$1" "$to.new" && chmod 755 "$to.new" && mv "$to.new" "$to"
+    put "$work/$1" "$to" 755
     changed=yes
   fi
   if ! id mirrorfleet-agent >/dev/null 2>&1; then
@@ -147,7 +156,7 @@ install_executable() { # NAME
   if [ -d /run/systemd/system ]; then
     write_unit | sed "s|^ExecStart=/usr/bin/|ExecStart=/usr/local/bin/|" >"$work/$unit"
     if ! cmp -s "$work/$unit" "/etc/systemd/system/$unit"; then
-      cp "$work/$unit" "/etc/systemd/system/$unit.new" && mv "/etc/systemd/system/$unit.new" "/etc/systemd/system/$unit"
+      put "$work/$unit" "/etc/systemd/system/$unit" 644
       changed=yes
     fi
   fi
@@ -228,7 +237,7 @@ configure() {
     fail "$settings names another control plane, $kept: take that line out if this host is to leave it, then run the same line again"
   if ! cmp -s "$work/agent.conf" "$settings"; then
     mkdir -p "${settings%/*}"
-    cp "$work/agent.conf" "$settings.new" && mv "$settings.new" "$settings"
+    put "$work/agent.conf" "$settings" 644
     changed=yes
   fi
 }
@@ -254,7 +263,7 @@ prepare_roots() {
   printf '# What "mirrorfleet host invite" named as mirror roots.\n[Service]\n%s' "$writable" >"$work/join.conf"
   if ! cmp -s "$work/join.conf" "$drop_in"; then
     mkdir -p "${drop_in%/*}"
-    cp "$work/join.conf" "$drop_in.new" && mv "$drop_in.new" "$drop_in"
+    put "$work/join.conf" "$drop_in" 644
     changed=yes
   fi
 }

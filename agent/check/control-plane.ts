@@ -3,7 +3,7 @@ import type { Config } from "../config.ts";
 import { readIdentity } from "../identity.ts";
 import { fail, type Finding, ok } from "./outcome.ts";
 
-type Asked = { url: string; response: Response; seconds: number };
+type Asked = { url: string; response: Response; seconds: number; at: number };
 
 /** Asks the control plane whether it is there, once for all that wants to know of it. @throws AppError with the cure. */
 export async function askControlPlane(config: Config): Promise<Asked> {
@@ -19,7 +19,7 @@ export async function askControlPlane(config: Config): Promise<Asked> {
       throw fail(`cannot reach ${url}: ${why.message}${cure}`);
     },
   );
-  return { url, response, seconds: (performance.now() - began) / 1000 };
+  return { url, response, seconds: (performance.now() - began) / 1000, at: Date.now() };
 }
 
 /** Is it a control plane that answers? @throws AppError. */
@@ -30,10 +30,10 @@ export function checkControlPlane({ url, response }: Asked): Finding {
 }
 
 /** Do the clocks agree? Its answer says the time to the second. @throws AppError. */
-export function checkClock({ response, seconds }: Asked): Finding {
+export function checkClock({ response, seconds, at }: Asked): Finding {
   const theirs = Date.parse(response.headers.get("date") ?? "");
   if (Number.isNaN(theirs)) throw fail("the control plane does not say what time it is");
-  const skew = Math.max(0, Math.abs(theirs - Date.now()) / 1000 - seconds - 1);
+  const skew = Math.max(0, Math.abs(theirs - at) / 1000 - seconds - 1);
   if (skew > clockToleranceSeconds)
     throw fail(
       `differs from the control plane's by ${Math.round(skew)} seconds: set it by NTP (timedatectl set-ntp true)`,

@@ -11,6 +11,8 @@ import { collectStat, completeStats } from "./stats.ts";
 
 /** Seconds between TERM and KILL. */
 const graceSeconds = 10;
+/** Time for what rsync had written when its group ended. */
+const letGoMilliseconds = 500;
 /** Characters of stderr that are kept: the end says what went wrong. */
 export const keptStderr = 65_536;
 /** Deleted paths that are kept by name. */
@@ -159,10 +161,16 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     cleanup: true,
   });
   let ending: Promise<boolean> | undefined;
+  const letGo = () => {
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
   const end = (why: RsyncExit["ended"]) => {
     if (ending || child.pid === undefined) return;
     exit.ended = why;
     ending = endGroup(child.pid);
+    // A TLS client is not of the group, and may keep the pipes open for as long as it tries to connect.
+    void ending.then(() => setTimeout(letGo, letGoMilliseconds));
   };
   let stall: NodeJS.Timeout;
   const alive = () => {

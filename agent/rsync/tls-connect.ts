@@ -38,15 +38,27 @@ function strangerOf(socket: TLSSocket, { keySha256 }: TlsTarget): string | null 
     : `it shows the key ${shown}, and the control plane named ${keySha256}: the master has joined anew and the control plane has not heard of that yet, or somebody else answers in its place; "mirrorfleet-agent check" on the master says its key`;
 }
 
-const explained = ({ message, code }: NodeJS.ErrnoException): string =>
-  code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG"
+const explained = (error: NodeJS.ErrnoException): string => {
+  const { message, code } = error;
+  // Of a name with several addresses each has its own fault.
+  if (error instanceof AggregateError)
+    return error.errors.map((each: Error) => each.message).join("; ");
+  return code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG"
     ? `it does not speak TLS (${code}): a master serves plain rsync where MIRRORFLEET_DAEMON_TLS=no is set, which the control plane hears of at its next poll`
     : message;
+};
 
 /** Connects, and checks whose the other end is before anything is sent. @throws Error that says why not. */
 export function openTls(target: TlsTarget, timeoutSeconds = connectSeconds): Promise<TLSSocket> {
   const { host, port, family } = target;
-  const plain = connectPlain({ host, port, family, noDelay: true });
+  const plain = connectPlain({
+    host,
+    port,
+    family,
+    noDelay: true,
+    // Node gives an address up after a quarter of a second, where there is another one.
+    autoSelectFamilyAttemptTimeout: 10_000,
+  });
   const socket = connect({ socket: plain, host, ...trustOf(target) });
   return new Promise((resolve, reject) => {
     const fail = (message: string) => {

@@ -28,7 +28,8 @@ const mostWaiting = 256;
 const mostWaitingOfOne = 64;
 /** Time that rsync has to end when its client has gone. */
 const endMilliseconds = 10_000;
-const keepAliveInitialDelay = 60_000;
+/** Node then asks ten times in as many seconds: rarely enough that a transfer which is silent outlives an outage. */
+const keepAliveInitialDelay = 600_000;
 
 /** First byte of a TLS connection (RFC 8446, 5.1): an rsync begins with "@". */
 const handshakeByte = 22;
@@ -56,15 +57,8 @@ function onAdmission(daemon: Readable, admitted: () => void): void {
   daemon.on("data", look);
 }
 
-/**
- * Serves one connection by an rsync of its own, as sshd would: so there is no port beside this one, and
- * nobody but this process can tell rsync the address of a client.
- */
-function serveConnection(
-  { rsync, config }: TlsEndSettings,
-  { client, address, admitted }: { client: Duplex; address: string; admitted: () => void },
-): void {
-  const daemon = spawn(rsync, ["--server", "--daemon", `--config=${config}`, "."], {
+function startDaemon({ rsync, config }: TlsEndSettings, { address }: { address: string }) {
+  return spawn(rsync, ["--server", "--daemon", `--config=${config}`, "."], {
     env: {
       PATH: process.env["PATH"],
       LC_ALL: "C",
@@ -74,14 +68,38 @@ function serveConnection(
     },
     stdio: ["pipe", "pipe", "ignore"],
   });
+}
+
+/**
+ * Serves one connection by an rsync of its own, as sshd would: so there is no port beside this one, and
+ * nobody but this process can tell rsync the address of a client.
+ */
+function serveConnection(
+  settings: TlsEndSettings,
+  { client, address, admitted }: { client: Duplex; address: string; admitted: () => void },
+): void {
+  const refused = ({ message }: Error) => {
+    process.stderr.write(`${settings.rsync} does not start: ${message}\n`);
+    client.destroy();
+  };
+  let daemon: ReturnType<typeof startDaemon>;
+  try {
+    daemon = startDaemon(settings, { address });
+  } catch (error) {
+    return refused(error as Error);
+  }
+  daemon.on("error", refused);
+  // Without descriptors or memory there is no process, and there are no pipes.
+  if (daemon.pid === undefined) return;
   onAdmission(daemon.stdout, admitted);
   client.pipe(daemon.stdin);
   daemon.stdout.pipe(client);
-  // One side that breaks off ends the other.
+  // One side that breaks off ends the other; what the client still says is read, or its end would not be seen.
   daemon.stdin.on("error", () => undefined);
-  daemon.on("error", (error) => {
-    process.stderr.write(`${rsync} does not start: ${error.message}\n`);
-    client.destroy();
+  daemon.once("exit", () => client.unpipe().resume());
+  client.once("finish", () => {
+    const cut = setTimeout(() => client.destroy(), endMilliseconds);
+    client.once("close", () => clearTimeout(cut));
   });
   client.once("close", () => {
     daemon.stdin.destroy();

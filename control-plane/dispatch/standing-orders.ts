@@ -45,7 +45,7 @@ const standingProjects = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string })
   join hosts mh on mh.id = m.host_id
   cross join fleet f
   where r.host_id = ${hostId} and f.standing_orders and f.paused_at is null
-    and h.signing_key is not null and h.revoked_at is null and h.drained_at is null
+    and h.signing_key is not null and h.revoked_at is null and h.quarantined_at is null and h.drained_at is null
     and p.schedule is not null and p.next_run_at is not null and p.paused_at is null
     and r.paused_at is null
     and case when r.role = 'master' then p.upstream is not null or jsonb_array_length(p.parts) > 0

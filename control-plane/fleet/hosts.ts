@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { AppError, parse } from "../../protocol/errors.ts";
 import type { Host, hostPatchSchema } from "../../protocol/host.ts";
 import { labelsSchema } from "../../protocol/project.ts";
+import { endEnrolmentTokens } from "../auth/enrolment.ts";
 import type { Ctx } from "../context.ts";
 import { lockHost, masterIds, readHost, updateHost } from "../db/queries/hosts.ts";
 import { projects, replicas } from "../db/schema.ts";
@@ -57,6 +58,8 @@ export async function revokeHost(
   const { id } = await lockHost(ctx, { name });
   const before = await readHost(ctx, { name });
   await updateHost(ctx, { id, values: { revokedAt: at as unknown as Date } });
+  // Who has an invitation of before must not come back by it.
+  await endEnrolmentTokens(ctx, { hostId: id });
   const carried = await ctx.db
     .select({ projectId: projects.id })
     .from(projects)

@@ -79,6 +79,13 @@ test("a token that is expired, or was taken back, is refused", async () => {
   expect(await joinWith(late)).toMatchObject(refused);
 });
 
+test("a host that was revoked does not come back by an invitation of before", async () => {
+  const token = await invite();
+  await fleet.current.operate("POST", "/v1/hosts/ftp1/revoke");
+  expect(await joinWith(token)).toMatchObject(refused);
+  expect((await joinWith(await invite())).status).toBe(201);
+});
+
 test("task keys that are rotated between invitation and joining change nothing for the joining", async () => {
   const token = await invite();
   const { operate, clock } = fleet.current;
