@@ -135,7 +135,7 @@ echo "changed $?"; ${left}
 cat >/opt/test/line <<'END'
 ${line}
 END
-timeout -s TERM 3 sh /opt/test/line
+timeout -s TERM 8 sh /opt/test/line
 echo "interrupted $?"; ${left}
 sh /opt/test/line
 echo "whole $?"`;
