@@ -136,7 +136,10 @@ cat >/opt/test/line <<'END'
 ${line}
 END
 timeout -s TERM 8 sh /opt/test/line
-echo "interrupted $?"; ${left}
+code=$?
+# The script that the line had started tidies up by itself.
+sleep 4
+echo "interrupted $code"; ${left}
 sh /opt/test/line
 echo "whole $?"`;
     const { said } = await runInThrowawayRoot({ script, files: await files(site) });
