@@ -161,7 +161,10 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     cleanup: true,
   });
   let ending: Promise<boolean> | undefined;
+  let cutOff = false;
   const letGo = () => {
+    // What it did may stand in what was not read.
+    cutOff = !child.stdout.readableEnded;
     child.stdout.destroy();
     child.stderr.destroy();
   };
@@ -228,7 +231,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     missing === "ENOENT" ? 127 : missing === "EACCES" ? 126 : (result.exitCode ?? null);
   // rsync takes a connection that never was for one that broke off.
   if (exit.stderr.includes(tlsFault)) exit.exitCode = 10;
-  if (killed || receiverWasKilled(exit)) exit.exitCode = null;
+  if (killed || cutOff || receiverWasKilled(exit)) exit.exitCode = null;
   if (exit.exitCode === null) ctx.onKilled?.();
   exit.stats = completeStats(stats);
   return exit;
