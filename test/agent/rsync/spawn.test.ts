@@ -9,7 +9,9 @@ test("a pull that is told to end does not wait for what rsync has left outside o
   const directory = await temporaryDirectory();
   const rsync = join(directory, "rsync");
   // As with a TLS client that connects to a host which does not answer: it keeps rsync's stderr.
-  await writeFile(rsync, "#!/bin/sh\ntrap 'exit 0' TERM\nsetsid sleep 30 &\nsleep 30 &\nwait\n", { mode: 0o755 });
+  await writeFile(rsync, "#!/bin/sh\ntrap 'exit 0' TERM\nsetsid sleep 30 &\nsleep 30 &\nwait\n", {
+    mode: 0o755,
+  });
   const end = new AbortController();
   const started = performance.now();
   const ended = runRsync(
