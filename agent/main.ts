@@ -1,11 +1,9 @@
 #!/usr/bin/env node
-import { tlsCommand, tlsEndCommand } from "./self.ts";
+import { tlsEndCommand } from "./self.ts";
 
-/** Loads what the command needs, and no more: rsync starts the TLS client for each of its connections. */
+/** Loads what the command needs, and no more. */
 async function main(): Promise<void> {
   switch (process.argv[2]) {
-    case tlsCommand:
-      return (await import("./rsync/tls-connect.ts")).connectTls();
     case tlsEndCommand:
       return (await import("./rsync/tls-end.ts")).serveTls();
     default:

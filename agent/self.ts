@@ -1,9 +1,6 @@
 import { isSea } from "node:sea";
 import { fileURLToPath } from "node:url";
 
-/** Hidden command of the agent that connects an rsync to a daemon behind TLS. */
-export const tlsCommand = "_tls-connect";
-
 /** Hidden command of the agent that puts a master's rsync daemon behind TLS. */
 export const tlsEndCommand = "_tls-end";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { RsyncLimits, RsyncOptions, Source } from "../protocol/rsync.ts";
 import { writeFileAtomically } from "./files.ts";
-import { connectionOf, operandOf, versionArgs } from "./rsync/connection.ts";
+import { connectionArgs, connectionOf, operandOf } from "./rsync/connection.ts";
 import { type RsyncCtx, type RsyncExit, runRsync } from "./rsync/spawn.ts";
 
 /** A source's sentinel: what its small file said, and when that was written (milliseconds). */
@@ -78,15 +78,16 @@ export async function fetchSentinel(
   },
 ): Promise<{ exit: RsyncExit; sentinel: Sentinel | null }> {
   await mkdir(directoryOf(ctx.stateDir), { recursive: true, mode: 0o700 });
+  const connection = connectionOf({ source, options });
   const whole = source.path === null ? path : `${source.path}/${path}`;
   const url = operandOf({ ...source, path: whole }).slice(0, -1);
   const target = join(directoryOf(ctx.stateDir), `${sentinelKey([url, process.pid])}.fetched`);
   try {
     const exit = await runRsync(ctx, {
       ...limits,
-      connection: connectionOf({ source, options }),
+      connection,
       argv: [
-        ...versionArgs(options),
+        ...connectionArgs(connection),
         "--times",
         "--copy-links",
         `--max-size=${maxBytes}`,

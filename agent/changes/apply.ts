@@ -143,10 +143,11 @@ export async function applyLists(
   const directory = join(ctx.stateDir, "fetched", project);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  const connection = connectionOf(pull);
   const run = (argv: string[]): Promise<RsyncExit> =>
     runRsync(ctx, {
       ...pull.limits,
-      connection: connectionOf(pull),
+      connection,
       argv,
       password,
       signal,
@@ -155,7 +156,7 @@ export async function applyLists(
     });
   try {
     const { source, options } = pull;
-    await fetchLists({ lists, project, source, directory, run });
+    await fetchLists({ lists, project, connection, directory, run });
     const files = await writePathFiles({ lists, directory, source, options });
     checkDeletions(files, input);
     await checkDirectories(files, input);

@@ -8,6 +8,7 @@ import { execa } from "execa";
 import ignore from "ignore";
 import type { Carry } from "../../protocol/order.ts";
 import { changeListsModule, type RsyncOptions, type Source } from "../../protocol/rsync.ts";
+import { type Connection, connectionArgs } from "../rsync/connection.ts";
 import { moduleOf, prefixOf } from "../rsync/listed.ts";
 import { indexPatterns } from "../rsync/indexes.ts";
 import { type Change, parseChange, unescapePath } from "../rsync/itemize.ts";
@@ -22,24 +23,25 @@ type RunRsync = (argv: string[]) => Promise<RsyncExit>;
 export async function fetchLists({
   lists,
   project,
-  source,
+  connection,
   directory,
   run,
 }: {
   lists: Lists;
   project: string;
-  source: Source;
+  /** To the project's tree; lists are in a module beside it. */
+  connection: Connection;
   directory: string;
   run: RunRsync;
 }): Promise<void> {
-  const from = { ...source, module: changeListsModule, path: project };
+  const from = { ...connection.source, module: changeListsModule, path: project };
   const names = join(directory, "names");
   const below = prefixOf(from);
   await writeFile(names, lists.map(({ generation }) => `${below}${generation}\n`).join(""));
   const exit = await run([
     `--files-from=${names}`,
     "--times",
-    ...(source.tls ? [] : ["--sockopts=TCP_NODELAY"]),
+    ...connectionArgs(connection),
     "--",
     moduleOf(from),
     `${directory}/`,

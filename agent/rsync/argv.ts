@@ -1,5 +1,5 @@
 import type { RsyncLimits, RsyncOptions, Source } from "../../protocol/rsync.ts";
-import { operandOf, versionArgs } from "./connection.ts";
+import { connectionArgs, connectionOf, operandOf } from "./connection.ts";
 import { changeFormat } from "./itemize.ts";
 import { moduleOf } from "./listed.ts";
 import { stagingName } from "./staging.ts";
@@ -39,9 +39,7 @@ const transferOptions = (
   ...(options.bandwidthKiBps === null ? [] : [`--bwlimit=${options.bandwidthKiBps}`]),
   `--timeout=${limits.stallSeconds}`,
   `--contimeout=${connectTimeoutSeconds}`,
-  // rsync speaks in small turns: with Nagle's algorithm a sync of one file takes 113 ms on loopback, not 12.
-  ...(source.tls ? [] : ["--sockopts=TCP_NODELAY"]),
-  ...versionArgs(options),
+  ...connectionArgs(connectionOf({ source, options })),
   "--outbuf=L",
   "--no-human-readable",
   "--info=progress2,stats2",

@@ -1,5 +1,5 @@
 import type { Outcome } from "../../protocol/states.ts";
-import { tlsFault } from "./connection.ts";
+import { tlsFault } from "./tls-proxy.ts";
 
 // rsync(1), "EXIT VALUES".
 const meanings: Record<number, [Outcome, string]> = {

@@ -3,16 +3,15 @@ import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Progress, SyncStats } from "../../protocol/report.ts";
-import { type Connection, connectionEnv, tlsFault } from "./connection.ts";
+import { type Connection, openConnection } from "./connection.ts";
 import { parseChange, readable } from "./itemize.ts";
 import { startedBy } from "./leftovers.ts";
 import { parseProgress } from "./progress.ts";
 import { collectStat, completeStats } from "./stats.ts";
+import { tlsFault } from "./tls-proxy.ts";
 
 /** Seconds between TERM and KILL. */
 const graceSeconds = 10;
-/** Time for what rsync had written when its group ended. */
-const letGoMilliseconds = 500;
 /** Characters of stderr that are kept: the end says what went wrong. */
 export const keptStderr = 65_536;
 /** Deleted paths that are kept by name. */
@@ -138,52 +137,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     deletedPaths: [],
     deletedIn: new Map(),
   };
-  if (input.signal.aborted) return { ...exit, ended: "interrupted" };
   const stats: Partial<SyncStats> = {};
-  // Its own environment: nothing of the agent's secrets, and no RSYNC_* variable that changes options.
-  const env = {
-    PATH: process.env["PATH"] ?? "/usr/bin:/bin",
-    LC_ALL: "C",
-    ...startedBy(ctx.stateDir),
-    ...connectionEnv(input.connection),
-    ...(input.password !== null && { RSYNC_PASSWORD: input.password }),
-  };
-  const [command, ...before] = [...ctx.wrapper, ctx.rsync];
-  const child = execa(command, [...before, ...input.argv], {
-    env,
-    extendEnv: false,
-    detached: true,
-    buffer: false,
-    reject: false,
-    // execa takes any descriptor here; its types know those up to 9.
-    stdio: ["ignore", "pipe", "pipe", ...(ctx.holding === undefined ? [] : [ctx.holding as 9])],
-    encoding: "buffer",
-    cleanup: true,
-  });
-  let ending: Promise<boolean> | undefined;
-  let cutOff = false;
-  const letGo = () => {
-    // What it did may stand in what was not read.
-    cutOff = !child.stdout.readableEnded;
-    child.stdout.destroy();
-    child.stderr.destroy();
-  };
-  const end = (why: RsyncExit["ended"]) => {
-    if (ending || child.pid === undefined) return;
-    exit.ended = why;
-    ending = endGroup(child.pid);
-    // A TLS client is not of the group, and may keep the pipes open for as long as it tries to connect.
-    void ending.then(() => setTimeout(letGo, letGoMilliseconds));
-  };
-  let stall: NodeJS.Timeout;
-  const alive = () => {
-    clearTimeout(stall);
-    stall = setTimeout(() => end("stalled"), input.stallSeconds * 1000);
-  };
-  const wallClock = setTimeout(() => end("timeout"), input.wallClockSeconds * 1000);
-  const interrupt = () => end("interrupted");
-  input.signal.addEventListener("abort", interrupt);
-  alive();
   const take = (line: string) => {
     const skipped = /--max-delete limit \((\d+) skipped\)/.exec(line);
     if (skipped) exit.skippedDeletions = Number(skipped[1]);
@@ -205,11 +159,52 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     input.onChange?.(line);
     input.onLine(readable(line));
   };
-  const stdout = lineSplitter(take);
-  const stderr = lineSplitter((line) => {
+  const takeError = (line: string) => {
     exit.stderr = `${exit.stderr}${line}\n`.slice(-keptStderr);
     take(line);
+  };
+  const way = await openConnection(input.connection, { onFault: takeError });
+  if (input.signal.aborted) {
+    way.close();
+    return { ...exit, ended: "interrupted" };
+  }
+  // Its own environment: nothing of the agent's secrets, and no RSYNC_* variable that changes options.
+  const env = {
+    PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+    LC_ALL: "C",
+    ...startedBy(ctx.stateDir),
+    ...way.env,
+    ...(input.password !== null && { RSYNC_PASSWORD: input.password }),
+  };
+  const [command, ...before] = [...ctx.wrapper, ctx.rsync];
+  const child = execa(command, [...before, ...input.argv], {
+    env,
+    extendEnv: false,
+    detached: true,
+    buffer: false,
+    reject: false,
+    // execa takes any descriptor here; its types know those up to 9.
+    stdio: ["ignore", "pipe", "pipe", ...(ctx.holding === undefined ? [] : [ctx.holding as 9])],
+    encoding: "buffer",
+    cleanup: true,
   });
+  let ending: Promise<boolean> | undefined;
+  const end = (why: RsyncExit["ended"]) => {
+    if (ending || child.pid === undefined) return;
+    exit.ended = why;
+    ending = endGroup(child.pid);
+  };
+  let stall: NodeJS.Timeout;
+  const alive = () => {
+    clearTimeout(stall);
+    stall = setTimeout(() => end("stalled"), input.stallSeconds * 1000);
+  };
+  const wallClock = setTimeout(() => end("timeout"), input.wallClockSeconds * 1000);
+  const interrupt = () => end("interrupted");
+  input.signal.addEventListener("abort", interrupt);
+  alive();
+  const stdout = lineSplitter(take);
+  const stderr = lineSplitter(takeError);
   child.stdout.on("data", (chunk: Buffer) => {
     alive();
     restFromReading(child.stdout);
@@ -217,6 +212,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
   });
   child.stderr.on("data", stderr.write);
   const result = await child;
+  way.close();
   stdout.end();
   stderr.end();
   clearTimeout(stall!);
@@ -231,7 +227,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     missing === "ENOENT" ? 127 : missing === "EACCES" ? 126 : (result.exitCode ?? null);
   // rsync takes a connection that never was for one that broke off.
   if (exit.stderr.includes(tlsFault)) exit.exitCode = 10;
-  if (killed || cutOff || receiverWasKilled(exit)) exit.exitCode = null;
+  if (killed || receiverWasKilled(exit)) exit.exitCode = null;
   if (exit.exitCode === null) ctx.onKilled?.();
   exit.stats = completeStats(stats);
   return exit;

@@ -1,9 +1,6 @@
 import { createHash } from "node:crypto";
-import { connect as connectPlain, isIP, Socket } from "node:net";
-import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
-
-/** Begins what the TLS client says on stderr: it tells its faults from rsync's. */
-export const tlsFault = "mirrorfleet-agent tls: ";
+import { connect as connectPlain, isIP } from "node:net";
+import { connect, type ConnectionOptions, getCACertificates, type TLSSocket } from "node:tls";
 
 const connectSeconds = 60;
 
@@ -23,9 +20,10 @@ export type TlsTarget = {
 /** The named key replaces all authorities, names and dates: whoever signed the order vouches for it. */
 const trustOf = ({ host, keySha256 }: TlsTarget): ConnectionOptions =>
   keySha256 === null
-    ? isIP(host) === 0
-      ? { servername: host }
-      : {}
+    ? {
+        ca: [...getCACertificates("default"), ...getCACertificates("system")],
+        ...(isIP(host) === 0 && { servername: host }),
+      }
     : { rejectUnauthorized: false, ca: [], minVersion, ciphers };
 
 /** Why the other end is not the one that is meant; null: it is. */
@@ -81,28 +79,4 @@ export function openTls(target: TlsTarget, timeoutSeconds = connectSeconds): Pro
       resolve(socket);
     });
   });
-}
-
-/**
- * rsync's connection to a daemon behind TLS: started by rsync itself as RSYNC_CONNECT_PROG, with one
- * socket as standard input and output. Ends the process: with 1, and why on stderr, where it fails.
- */
-export async function connectTls(): Promise<never> {
-  const host = process.env["MIRRORFLEET_TLS_HOST"]!;
-  const port = Number(process.env["MIRRORFLEET_TLS_PORT"]);
-  const family = Number(process.env["MIRRORFLEET_TLS_FAMILY"]);
-  const keySha256 = process.env["MIRRORFLEET_TLS_KEY_SHA256"] ?? null;
-  const fail = ({ message }: Error): never => {
-    process.stderr.write(`${tlsFault}${host}:${port}: ${message}\n`);
-    process.exit(1);
-  };
-  const tls = await openTls({ host, port, family, keySha256 }).catch(fail);
-  const rsync = new Socket({ fd: 0 });
-  // rsync makes a pair of TCP sockets, and speaks in small turns: with Nagle's algorithm each costs 40 ms.
-  rsync.setNoDelay(true);
-  // The transfer has ended when rsync has gone.
-  rsync.on("error", () => process.exit());
-  tls.on("error", fail);
-  rsync.pipe(tls).pipe(rsync);
-  return new Promise(() => rsync.once("close", () => process.exit()));
 }

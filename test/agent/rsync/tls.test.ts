@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { createServer } from "node:tls";
+import { createServer, getCACertificates, setDefaultCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { syncTree } from "../../../agent/rsync/sync.ts";
@@ -11,17 +11,10 @@ import { pullOf, startSource, syncSpec } from "../../helpers/rsync.ts";
 
 const fixture = (name: string) => fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
 const certificate = fixture("tls-certificate.pem");
-const variable = "NODE_EXTRA_CA_CERTS";
-let before: string | undefined;
+const trusted = getCACertificates("default");
 
-beforeEach(() => {
-  before = process.env[variable];
-  process.env[variable] = certificate;
-});
-afterEach(() => {
-  if (before === undefined) delete process.env[variable];
-  else process.env[variable] = before;
-});
+beforeEach(() => setDefaultCACertificates([...trusted, readFileSync(certificate, "utf8")]));
+afterEach(() => setDefaultCACertificates(trusted));
 
 /** A real daemon behind a TLS server, as stunnel would be, and a pull from there. */
 async function startTlsSource() {
@@ -64,7 +57,7 @@ test("a source behind TLS is pulled from, by name and by address", async () => {
 });
 
 test("a certificate that nobody vouches for ends the pull, says so, and counts as not reached", async () => {
-  delete process.env[variable];
+  setDefaultCACertificates(trusted);
   const { tree, destination, pull } = await startTlsSource();
   await writeFile(join(tree, "file"), "content");
   const result = await pull("localhost");
