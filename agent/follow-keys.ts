@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { createLocalJWKSet, jwtVerify } from "jose";
 import { z } from "zod";
 import { AppError } from "../protocol/errors.ts";
 import { jwksSchema } from "../protocol/fleet.ts";
-import { clockToleranceSeconds, signatureAlgorithm, tokenTypes } from "../protocol/order.ts";
+import { tokenTypes } from "../protocol/order.ts";
 import type { AgentCtx } from "./context.ts";
 import { writeIdentity } from "./identity.ts";
 import { signedRequest } from "./request.ts";
+import { verifyToken } from "./verify-token.ts";
 
 type Keys = z.infer<typeof jwksSchema>;
 
@@ -24,24 +24,15 @@ export async function verifyKeys(
   { identity, now }: { identity: AgentCtx["identity"]; now: number },
   { token }: { token: string },
 ): Promise<Keys> {
-  const { payload } = await jwtVerify(
-    token,
-    createLocalJWKSet(identity.jwks as Parameters<typeof createLocalJWKSet>[0]),
-    {
-      algorithms: [signatureAlgorithm],
-      typ: tokenTypes.keys,
-      issuer: identity.fleet,
-      audience: identity.hostId,
-      clockTolerance: clockToleranceSeconds,
-      currentDate: new Date(now * 1000),
+  const payload = await verifyToken({ identity, now }, { token, typ: tokenTypes.keys }).catch(
+    (cause: unknown) => {
+      throw new AppError(
+        "order-refused",
+        "new task keys are not signed with a key that this host has pinned",
+        { cause },
+      );
     },
-  ).catch((cause: unknown) => {
-    throw new AppError(
-      "order-refused",
-      "new task keys are not signed with a key that this host has pinned",
-      { cause },
-    );
-  });
+  );
   return jwksSchema.parse(payload["jwks"]);
 }
 

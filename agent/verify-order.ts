@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createLocalJWKSet, errors, jwtVerify } from "jose";
+import { errors } from "jose";
 import { z } from "zod";
 import { AppError } from "../protocol/errors.ts";
 import {
@@ -12,6 +12,7 @@ import {
 } from "../protocol/order.ts";
 import { writeFileAtomically } from "./files.ts";
 import type { Identity } from "./identity.ts";
+import { verifyToken } from "./verify-token.ts";
 
 const refused = (message: string, cause?: unknown) =>
   new AppError("order-refused", message, { cause });
@@ -74,17 +75,9 @@ export async function verifyOrder(
   { identity, seen, now }: { identity: Identity; seen: SeenOrders; now: number },
   { order }: { order: string },
 ): Promise<OrderClaims> {
-  const { payload } = await jwtVerify(
-    order,
-    createLocalJWKSet(identity.jwks as Parameters<typeof createLocalJWKSet>[0]),
-    {
-      algorithms: [signatureAlgorithm],
-      typ: tokenTypes.order,
-      issuer: identity.fleet,
-      audience: identity.hostId,
-      clockTolerance: clockToleranceSeconds,
-      currentDate: new Date(now * 1000),
-    },
+  const payload = await verifyToken(
+    { identity, now },
+    { token: order, typ: tokenTypes.order },
   ).catch((cause: unknown) => {
     throw explain(cause, identity.host);
   });

@@ -1,9 +1,8 @@
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { createLocalJWKSet, jwtVerify } from "jose";
 import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
-import { clockToleranceSeconds, signatureAlgorithm, tokenTypes } from "../../protocol/order.ts";
+import { clockToleranceSeconds, tokenTypes } from "../../protocol/order.ts";
 import {
   type StandingClaims,
   standingClaimsSchema,
@@ -13,6 +12,7 @@ import type { AgentCtx } from "../context.ts";
 import { writeFileAtomically } from "../files.ts";
 import { isFinal, signedRequest } from "../request.ts";
 import { isDiskError } from "../spool-log.ts";
+import { verifyToken } from "../verify-token.ts";
 
 /** The standing orders that a host keeps, as they were signed; passwords in them stay sealed. */
 const standingSetSchema = z.object({ version: z.string().nullable(), orders: z.array(z.string()) });
@@ -61,17 +61,9 @@ async function verifyStandingOrder(
   { identity, now }: { identity: AgentCtx["identity"]; now: number },
   { order }: { order: string },
 ): Promise<StandingClaims> {
-  const { payload } = await jwtVerify(
-    order,
-    createLocalJWKSet(identity.jwks as Parameters<typeof createLocalJWKSet>[0]),
-    {
-      algorithms: [signatureAlgorithm],
-      typ: tokenTypes.standing,
-      issuer: identity.fleet,
-      audience: identity.hostId,
-      clockTolerance: clockToleranceSeconds,
-      currentDate: new Date(now * 1000),
-    },
+  const payload = await verifyToken(
+    { identity, now },
+    { token: order, typ: tokenTypes.standing },
   ).catch((cause: unknown) => {
     throw new AppError(
       "order-refused",
