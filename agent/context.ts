@@ -4,9 +4,9 @@ import type { Config } from "./config.ts";
 import type { Contact } from "./contact.ts";
 import type { HostFactsWatch } from "./host-facts.ts";
 import type { Identity } from "./identity.ts";
-import type { Metrics } from "./metrics-file.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Clock } from "./request.ts";
-import type { StandingSet } from "./standing/orders.ts";
+import type { StandingSet } from "./standing/kept.ts";
 import type { SeenOrders } from "./verify-order.ts";
 
 /** What this agent works on now. */

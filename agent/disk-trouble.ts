@@ -3,6 +3,9 @@ import { statfs } from "node:fs/promises";
 /** A directory that the agent writes to, and what it is for people. */
 export type Writable = { name: string; path: string };
 
+/** How the directory with the agent's spool is called. */
+export const stateDirectory = "the agent's state directory";
+
 const byCode: Record<string, { what: string; cure: string }> = {
   ENOSPC: { what: "is full", cure: "make room there (df and df -i say of what)" },
   EDQUOT: { what: "is over its quota", cure: "raise the quota, or make room there" },

@@ -9,7 +9,7 @@ import {
 } from "../protocol/report.ts";
 import type { AgentCtx } from "./context.ts";
 import { deliverLog, deliverResult, report } from "./deliver.ts";
-import { diskTrouble } from "./disk-trouble.ts";
+import { diskTrouble, stateDirectory } from "./disk-trouble.ts";
 import { isFinal } from "./request.ts";
 import { checkPolicy } from "./policy.ts";
 import { newSpoolEntry, type SpoolEntry } from "./spool.ts";
@@ -90,7 +90,7 @@ function startReporting(
 const writablesOf = ({
   config: { stateDir, mirrorRoots, quarantines },
 }: Pick<AgentCtx, "config">) => [
-  { name: "the agent's state directory", path: stateDir },
+  { name: stateDirectory, path: stateDir },
   ...mirrorRoots.map((path) => ({ name: "the mirror root", path })),
   ...(quarantines ?? []).map((path) => ({ name: "the quarantine", path })),
 ];

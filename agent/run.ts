@@ -18,7 +18,8 @@ import {
 import { watchHostFacts } from "./host-facts.ts";
 import { readIdentity } from "./identity.ts";
 import { thisInstance } from "./instance.ts";
-import { keepMetricsFile, openMetrics } from "./metrics-file.ts";
+import { openMetrics } from "./metrics.ts";
+import { keepMetricsFile } from "./metrics-file.ts";
 import { deliverLeftovers, pollLoop } from "./poll-loop.ts";
 import { removeExpired } from "./quarantine.ts";
 import { startDaemon } from "./rsync/daemon.ts";
@@ -26,7 +27,7 @@ import { endLeftovers } from "./rsync/leftovers.ts";
 import { openTlsKey } from "./rsync/tls-key.ts";
 import { leftSpoolEntries } from "./spool.ts";
 import { followStandingOrders } from "./standing/follow.ts";
-import { readStandingSet, removeStandingSet } from "./standing/orders.ts";
+import { readStandingSet, removeStandingSet } from "./standing/kept.ts";
 import { waitingRuns } from "./standing/spool.ts";
 import { openSeenOrders } from "./verify-order.ts";
 

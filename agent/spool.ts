@@ -6,7 +6,7 @@ import { z } from "zod";
 import { type Report, type Result, resultSchema } from "../protocol/report.ts";
 import { syncDirectory, writeFileAtomically } from "./files.ts";
 import { openLogTail } from "./log-tail.ts";
-import { troubleWith } from "./disk-trouble.ts";
+import { stateDirectory, troubleWith } from "./disk-trouble.ts";
 import { isDiskError, openLog } from "./spool-log.ts";
 
 /** Bytes that are kept of one attempt's log: of its beginning, and of its end. */
@@ -42,8 +42,8 @@ export type SpoolEntry<Kept = Ticket> = {
 
 /** Why the disk did not take all of an entry, and what to do. */
 const noteOf = (trouble: Error, { stateDir }: { stateDir: string }): string =>
-  troubleWith({ name: "the agent's state directory", path: stateDir }, trouble) ??
-  `the agent's state directory ${stateDir} cannot be written: ${trouble.message}`;
+  troubleWith({ name: stateDirectory, path: stateDir }, trouble) ??
+  `${stateDirectory} ${stateDir} cannot be written: ${trouble.message}`;
 
 /** Opens an entry whose ticket is in `directory`; null: all of it stays in memory, because of `fault`. */
 async function openEntry<Kept>({

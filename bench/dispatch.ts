@@ -1,6 +1,7 @@
 import { stopPrograms } from "../demo/processes.ts";
 import { clock, percentile, print, printMachine, printTable } from "./figures.ts";
 import type { BenchPlace } from "./fleet.ts";
+import type { Contender } from "./contender.ts";
 import { type BenchDatabase, startDatabase } from "./database.ts";
 import { openOurs } from "./ours.ts";
 import { openPeers } from "./peers/open.ts";
@@ -8,17 +9,6 @@ import type { Workers } from "./workers.ts";
 
 /** Requests that enqueue at the same time, for everybody. */
 const enqueuers = 20;
-
-/** One of those that are compared. */
-export type Contender = {
-  name: string;
-  /** Enqueues one task; `index` says which, where it matters. */
-  one: (index: number) => Promise<void>;
-  /** Enqueues a task for each of so many agents at once. */
-  batch: (count: number) => Promise<void>;
-  /** Starts so many agents, or workers, in a process of their own. */
-  start: (agents: number) => Promise<Workers>;
-};
 
 /** Milliseconds from the call that enqueues until an agent has the task, one task at a time. */
 async function latencies(

@@ -2,7 +2,7 @@ import { startControlPlane } from "../demo/fleet.ts";
 import { copyProject, enrolHosts } from "./agents/fleet.ts";
 import { type Line, openLine } from "./agents/line.ts";
 import type { BenchDatabase } from "./database.ts";
-import type { Contender } from "./dispatch.ts";
+import type { Contender } from "./contender.ts";
 import { clock } from "./figures.ts";
 import type { BenchPlace } from "./fleet.ts";
 import { startWorkers } from "./workers.ts";

@@ -3,7 +3,8 @@ import type { Config } from "../config.ts";
 import { readIdentity } from "../identity.ts";
 import { openTls } from "../rsync/tls-connect.ts";
 import { readTlsKey } from "../rsync/tls-key.ts";
-import { readStandingSet, validOrders } from "../standing/orders.ts";
+import { readStandingSet } from "../standing/kept.ts";
+import { validOrders } from "../standing/orders.ts";
 import { fail, type Finding, ok } from "./outcome.ts";
 
 const checkSeconds = 10;

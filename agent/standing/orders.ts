@@ -1,6 +1,3 @@
-import { mkdir, readFile, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
 import { clockToleranceSeconds, tokenTypes } from "../../protocol/order.ts";
 import {
@@ -9,40 +6,13 @@ import {
   standingOrdersSchema,
 } from "../../protocol/standing.ts";
 import type { AgentCtx } from "../context.ts";
-import { writeFileAtomically } from "../files.ts";
 import { isFinal, signedRequest } from "../request.ts";
 import { isDiskError } from "../spool-log.ts";
 import { verifyToken } from "../verify-token.ts";
-
-/** The standing orders that a host keeps, as they were signed; passwords in them stay sealed. */
-const standingSetSchema = z.object({ version: z.string().nullable(), orders: z.array(z.string()) });
-export type StandingSet = z.infer<typeof standingSetSchema>;
-
-const none: StandingSet = { version: null, orders: [] };
+import { noStandingOrders, removeStandingSet, type StandingSet, writeStandingSet } from "./kept.ts";
 
 /** Seconds that a control plane has to answer before a run begins without it. */
 const probeSeconds = 10;
-
-const fileOf = (stateDir: string) => join(stateDir, "standing", "orders.json");
-
-/** Reads the kept orders. A file that is damaged counts as none: they are fetched again. */
-export async function readStandingSet({ stateDir }: { stateDir: string }): Promise<StandingSet> {
-  const text = await readFile(fileOf(stateDir), "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT") throw error;
-    return null;
-  });
-  if (text === null) return none;
-  try {
-    return standingSetSchema.parse(JSON.parse(text));
-  } catch {
-    return none;
-  }
-}
-
-/** Forgets all standing orders: they are switched off, or the host was revoked. */
-export async function removeStandingSet({ stateDir }: { stateDir: string }): Promise<void> {
-  await rm(fileOf(stateDir), { force: true });
-}
 
 /** Forgets them while the agent runs, too: out of contact later, it must not follow them. */
 export async function forgetStandingOrders({
@@ -50,7 +20,7 @@ export async function forgetStandingOrders({
   standing,
 }: Pick<AgentCtx, "config" | "standing">): Promise<void> {
   await removeStandingSet(config);
-  if (standing) standing.set = none;
+  if (standing) standing.set = noStandingOrders;
 }
 
 /**
@@ -155,11 +125,9 @@ export async function fetchStandingOrders(
   { kept }: { kept: StandingSet },
 ): Promise<StandingSet> {
   const set = await fetchPages(ctx);
-  const path = fileOf(ctx.config.stateDir);
   try {
     await checkSet(ctx, { set, kept });
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await writeFileAtomically({ path, text: JSON.stringify(set), mode: 0o600 });
+    await writeStandingSet(ctx.config, { set });
     return set;
   } catch (error) {
     const isRefused = error instanceof AppError && error.code === "order-refused";

@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import type { BenchDatabase } from "../database.ts";
-import type { Contender } from "../dispatch.ts";
+import type { Contender } from "../contender.ts";
 import type { BenchPlace } from "../fleet.ts";
 import { startWorkers } from "../workers.ts";
 import { installPeers } from "./install.ts";

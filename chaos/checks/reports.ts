@@ -1,3 +1,4 @@
+import { stateDirectory } from "../../agent/disk-trouble.ts";
 import { isDeepStrictEqual } from "node:util";
 import type { History, ReportSent, Violation } from "../history.ts";
 
@@ -106,7 +107,7 @@ export function checkLogs({ spooled, reports, attempts }: History): Violation[] 
     );
     const kept = attempts.find((each) => each.taskId === taskId && each.attempt === attempt)?.log;
     // What a full disk did not take the agent tells from memory; it says so, and how much there is.
-    const inMemory = done?.result?.message.includes("state directory cannot be written");
+    const inMemory = done?.result?.message.includes(`${stateDirectory} `);
     if (inMemory && kept?.bytes === done?.result?.logBytes) return [];
     if (!done || log === null || (kept?.bytes === log.bytes && kept.sha256 === log.sha256))
       return [];

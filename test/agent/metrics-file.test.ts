@@ -1,7 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { keepMetricsFile, metricsText, openMetrics } from "../../agent/metrics-file.ts";
+import { openMetrics } from "../../agent/metrics.ts";
+import { keepMetricsFile, metricsText } from "../../agent/metrics-file.ts";
 import { makeAgentCtx } from "../helpers/agent.ts";
 import { temporaryDirectory } from "../helpers/directory.ts";
 import { hasPromtool, promtool } from "../helpers/promtool.ts";

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
+import { stateDirectory, troubleWith } from "../../agent/disk-trouble.ts";
 import { check } from "../../chaos/check.ts";
 import { planFaults } from "../../chaos/plan.ts";
 import { emptyHistory, type History, type ReportSent } from "../../chaos/history.ts";
@@ -243,4 +244,16 @@ test("a seed decides the faults, and another seed others", () => {
   const plan = (seed: number) => planFaults({ seed, seconds: 60 });
   expect(plan(1)).toEqual(plan(1));
   expect(plan(1)).not.toEqual(plan(2));
+});
+
+test("a log that a full disk did not take is compared by the length that its result tells", async () => {
+  const { history } = goodHistory();
+  const trouble = Object.assign(new Error("no space"), { code: "ENOSPC" });
+  const message = troubleWith({ name: stateDirectory, path: "/var/lib/agent" }, trouble)!;
+  for (const each of [...history.reports, ...history.attempts])
+    each.result &&= { ...each.result, message };
+  history.spooled[1]!.log = { bytes: 0, sha256: "of none" };
+  expect(check(history)).toEqual([]);
+  history.attempts[1]!.log = { bytes: 9, sha256: "of nine" };
+  expect(check(history)).toMatchObject([{ rule: "logs" }]);
 });

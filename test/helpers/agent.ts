@@ -6,7 +6,7 @@ import { readConfig } from "../../agent/config.ts";
 import { openContact } from "../../agent/contact.ts";
 import type { AgentCtx } from "../../agent/context.ts";
 import type { Identity } from "../../agent/identity.ts";
-import { openMetrics } from "../../agent/metrics-file.ts";
+import { openMetrics } from "../../agent/metrics.ts";
 import { openSeenOrders } from "../../agent/verify-order.ts";
 import { seal } from "../../control-plane/auth/task-tokens.ts";
 import { tokenTypes } from "../../protocol/order.ts";
