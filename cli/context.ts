@@ -46,7 +46,7 @@ function contextOf(command: Command): CliCtx {
   const token = process.env["MIRRORFLEET_TOKEN"] ?? (url === kept.url ? kept.token : undefined);
   if (url === undefined)
     throw new AppError(
-      "invalid-input",
+      "not-authenticated",
       'no control plane is known: run "mirrorfleet login URL", or set MIRRORFLEET_URL and MIRRORFLEET_TOKEN',
     );
   if (token === undefined)

@@ -1,13 +1,29 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunDetail } from "../protocol/run.ts";
 import type { CliCtx } from "./context.ts";
+import { ago } from "./format.ts";
 import { patiently } from "./patiently.ts";
 import { createRunScreen } from "./run-screen.ts";
 
 const lookEveryMilliseconds = 500;
+/** Hosts are asked for more rarely, and said to be away when their polls are this late. */
+const hostsEverySeconds = 5;
+const awaySeconds = 60;
 
 export const hasEnded = ({ state }: { state: RunDetail["state"] }) =>
   state !== "queued" && state !== "running" && state !== "distributing";
+
+/** Why hosts begin nothing; the others are not in it. */
+async function waitsOf({ client }: Pick<CliCtx, "client">): Promise<Map<string, string>> {
+  const waits = new Map<string, string>();
+  for (const { name, state, drained, lastSeenAt } of await patiently(() => client.listHosts())) {
+    if (state !== "enrolled") waits.set(name, `is ${state}`);
+    else if (drained) waits.set(name, `is drained: mirrorfleet host resume ${name}`);
+    else if (lastSeenAt === null || Date.now() - Date.parse(lastSeenAt) > awaySeconds * 1000)
+      waits.set(name, `is out of contact: last heard ${ago(lastSeenAt)}`);
+  }
+  return waits;
+}
 
 /** Follows a run to its end, with a bar for each host on standard error. */
 export async function followRun(
@@ -25,9 +41,16 @@ export async function followRun(
     output: process.stderr,
     hosts: replicas.map(({ host }) => host).filter((host) => !gone.has(host)),
   });
+  let waits = new Map<string, string>();
+  let asked = 0;
   for (;;) {
     const run = await patiently(() => client.getRun(id));
-    if (!quiet) screen.draw(run);
+    const waiting = run.tasks.some(({ state }) => state === "queued");
+    if (!quiet && waiting && performance.now() - asked > hostsEverySeconds * 1000) {
+      waits = await waitsOf({ client });
+      asked = performance.now();
+    }
+    if (!quiet) screen.draw(run, waits);
     if (hasEnded(run)) return run;
     await sleep(lookEveryMilliseconds);
   }

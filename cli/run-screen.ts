@@ -1,5 +1,6 @@
 import type { RunDetail, Task } from "../protocol/run.ts";
 import { size } from "./format.ts";
+import { stateWord } from "./task-outcome.ts";
 
 const width = 24;
 
@@ -12,8 +13,8 @@ function share({ state, progress }: Task): number {
     : progress.percent / 100;
 }
 
-/** One host's line: bar, files, bytes, rate. */
-function line(task: Task, nameWidth: number): string {
+/** One host's line: bar, files, bytes, and its rate or what it waits for. */
+function line(task: Task, { nameWidth, waits }: { nameWidth: number; waits: string }): string {
   const filled = Math.min(width, Math.round(share(task) * width));
   const bar = "█".repeat(filled) + "░".repeat(width - filled);
   const { progress, result } = task;
@@ -24,11 +25,12 @@ function line(task: Task, nameWidth: number): string {
     : progress
       ? `${size(progress.bytesPerSecond)}/s`
       : "";
-  const state = task.state === "leased" ? "syncing" : task.state;
-  return `  ${task.host.padEnd(nameWidth)} ${bar} ${state.padEnd(9)} ${String(files).padStart(7)} files ${size(bytes).padStart(9)} ${rate.padStart(11)}`;
+  const why = task.state === "queued" ? waits : "";
+  const state = task.state === "leased" ? "syncing" : stateWord(task);
+  return `  ${task.host.padEnd(nameWidth)} ${bar} ${state.padEnd(9)} ${String(files).padStart(7)} files ${size(bytes).padStart(9)} ${why || rate.padStart(11)}`;
 }
 
-/** Draws a run's hosts, over the lines drawn before on a terminal; elsewhere it prints them at each change of state. */
+/** Draws a run's hosts, and why they wait where `waits` says so, over the lines drawn before on a terminal; elsewhere it prints them at each change of state. */
 export function createRunScreen({
   output,
   hosts,
@@ -39,11 +41,11 @@ export function createRunScreen({
   const nameWidth = Math.max(8, ...hosts.map((host) => host.length));
   let drawn = 0;
   let last = "";
-  const draw = (run: RunDetail) => {
+  const draw = (run: RunDetail, waits: Map<string, string> = new Map()) => {
     const lines = hosts.map((host) => {
       const task = run.tasks.find((candidate) => candidate.host === host);
       return task
-        ? line(task, nameWidth)
+        ? line(task, { nameWidth, waits: waits.get(host) ?? "" })
         : `  ${host.padEnd(nameWidth)} ${"░".repeat(width)} ${run.finishedAt ? "nothing to do" : "waits for the master"}`;
     });
     if (output.isTTY) {
@@ -55,7 +57,9 @@ export function createRunScreen({
       drawn = lines.length;
       return;
     }
-    const states = run.tasks.map(({ host, state }) => `${host} ${state}`).join();
+    const states = run.tasks
+      .map(({ host, state }) => `${host} ${state} ${state === "queued" ? waits.get(host) : ""}`)
+      .join();
     if (states !== last) output.write(`${lines.join("\n")}\n\n`);
     last = states;
   };

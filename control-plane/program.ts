@@ -9,6 +9,7 @@ export const variables = {
   MIRRORFLEET_LISTEN: "host:port (default 127.0.0.1:8420)",
   MIRRORFLEET_SECRET:
     'base64 of 32 random bytes; default: systemd\'s credential "mirrorfleet.secret", or the file "secret" in the data directory',
+  MIRRORFLEET_PACKAGES: "directory with the agent's packages, for hosts that join (default none)",
   MIRRORFLEET_LOG_LEVEL: "debug, info, warn or error (default info)",
   OIDC_ISSUER: "OpenID Connect issuer whose tokens count as operators'",
   OIDC_AUDIENCE: "audience that they must have",

@@ -72,7 +72,12 @@ function address(url: string, { path, query = {} }: Request): string {
 function unreachable(url: string, cause: unknown): AppError {
   const { cause: inner, message } = cause as Error;
   const why = (inner as Error | undefined)?.message ?? message;
-  return new AppError("unavailable", `cannot reach ${url}: ${why}`, { cause });
+  const isRefused = (inner as NodeJS.ErrnoException | undefined)?.code === "ECONNREFUSED";
+  return new AppError(
+    "unavailable",
+    `cannot reach ${url}: ${why}${isRefused ? " (does it run, and on that port?)" : ""}`,
+    { cause },
+  );
 }
 
 /** Sends a request. @throws AppError: the answer's code and fields, or `unavailable`. */

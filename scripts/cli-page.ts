@@ -1,5 +1,7 @@
 import type { Command } from "commander";
+import { createProgram as createAgent } from "../agent/program.ts";
 import { createProgram } from "../cli/program.ts";
+import { createProgram as createControlPlane } from "../control-plane/program.ts";
 
 function pageOf(command: Command, parents: string[]): string[] {
   const names = [...parents, command.name()];
@@ -24,11 +26,17 @@ function pageOf(command: Command, parents: string[]): string[] {
   ];
 }
 
-/** `docs/cli.md`, made of the command line's own help. */
+const nothing = () => Promise.resolve();
+
+/** `docs/cli.md`, made of the three programs' own help. */
 export function cliPage(): string {
-  return `# Command line
+  const services = { serve: nothing, rotateKeys: nothing, migrate: nothing, doctor: nothing };
+  const programs = [createProgram(), createAgent(), createControlPlane(services)];
+  return `# Command lines
 
 Made from the code by \`npm run docs\`.
 
-${pageOf(createProgram(), []).join("\n")}`;
+\`mirrorfleet\` is the operator's; \`mirrorfleet-agent\` and \`mirrorfleet-control-plane\`, below, are the services', with their settings.
+
+${programs.flatMap((program) => pageOf(program, [])).join("\n")}`;
 }

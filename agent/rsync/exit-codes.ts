@@ -36,6 +36,11 @@ const missingSource = /change_dir "[^"]*" \(in [^)]+\) failed: No such file or d
 const missingCure =
   "; the source has no such directory: make it on the master where the project is hosted there, else check the upstream's path";
 
+/** A daemon says the same of a module that is not there and of one that it does not show to this address. */
+const unknownModule = /unknown module/i;
+const unknownModuleCure =
+  '; is its name right, and does the daemon admit the address that this host comes from? A master admits those that "mirrorfleet host show" says of the host; "mirrorfleet host set HOST --address" changes them';
+
 /** Classifies rsync's end; `message` is for the administrator and empty when all is well. */
 export function classifyExit({ exitCode, stderr }: { exitCode: number; stderr: string }): {
   outcome: Outcome;
@@ -57,6 +62,9 @@ export function classifyExit({ exitCode, stderr }: { exitCode: number; stderr: s
     outcome,
     message: `rsync ${exitCode}: ${meaning}${cause ? `: ${cause}` : ""}`
       .slice(0, 2000)
-      .concat(missingSource.test(stderr) ? missingCure : ""),
+      .concat(
+        missingSource.test(stderr) ? missingCure : "",
+        unknownModule.test(stderr) ? unknownModuleCure : "",
+      ),
   };
 }

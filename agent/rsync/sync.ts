@@ -69,7 +69,12 @@ export function whyTooMany({
     return `the source has turned empty, and ${deletions} files would be deleted`;
   const allowed = allowedDeletions({ total: entries, limits, options });
   if (deletions <= allowed) return null;
-  const share = allowed === options.maxDelete ? "" : ` (${limits.maxDeletePercent} %)`;
+  const share =
+    allowed === options.maxDelete
+      ? ""
+      : allowed === deletionFloor
+        ? `, which small trees have instead of ${limits.maxDeletePercent} %`
+        : ` (${limits.maxDeletePercent} %)`;
   return `${deletions} of ${entries} files would be deleted; the limit is ${allowed}${share}`;
 }
 
@@ -85,7 +90,7 @@ export function whyHeld(guarded: {
   const { deletions, entries, examples, directories } = held;
   const paths = examples.map((path) => path.slice(0, 200)).join(", ");
   const most = directories[0] ? `; most of them in ${directories[0].path.slice(0, 200)}` : "";
-  const cure = `Nothing was deleted (among them: ${paths}${most}). To let them go, approve this task, or trigger the project with approveDeletions ${deletions}`;
+  const cure = `Nothing was deleted (among them: ${paths}${most}). To let them go, approve this task (mirrorfleet held approve), or sync with --approve-deletions ${deletions}`;
   if (entries - deletions <= 1) return `${why}. ${cure}`;
   const setting =
     allowedDeletions({ total: entries, limits, options }) === options.maxDelete

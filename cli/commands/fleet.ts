@@ -14,6 +14,9 @@ const watchSeconds = 2;
 const pauseText = ({ paused }: Pick<Settings, "paused">) =>
   paused ? `paused since ${time(paused.at)}${paused.reason ? `: ${paused.reason}` : ""}` : "no";
 
+const fleetText = (settings: Settings) =>
+  settings.paused ? `the fleet is ${pauseText(settings)}` : "the fleet goes on";
+
 const staleTable = (stale: Status["stale"]) =>
   table(
     ["STALE: PROJECT", "HOST", "FRESH"],
@@ -37,7 +40,7 @@ function statusText(status: Status): string {
   const held = status.held.length === 0 ? "" : `\n\n${heldTable(status.held)}`;
   const stale = status.stale.length === 0 ? "" : `\n\n${staleTable(status.stale)}`;
   if (status.behind.length === 0)
-    return `${facts}${held}${stale || "\n\nevery replica is up to date"}`;
+    return `${facts}${held}${stale}${held || stale ? "" : "\n\nevery replica is up to date"}`;
   const behind = table(
     ["BEHIND: PROJECT", "HOST", "GENERATIONS"],
     status.behind.map(({ project, host, generations }) => [project, host, generations]),
@@ -98,17 +101,13 @@ export function addFleet(program: Command): void {
     .option("--cancel-running", "also end what runs now")
     .action(
       action<{ reason?: string; cancelRunning?: boolean }>(async ({ client, print }, { options }) =>
-        print(await client.pauseFleet(options), (settings) => `paused: ${pauseText(settings)}`),
+        print(await client.pauseFleet(options), fleetText),
       ),
     );
   program
     .command("resume-fleet")
     .description("let everything go on")
-    .action(
-      action(async ({ client, print }) =>
-        print(await client.resumeFleet(), (settings) => `paused: ${pauseText(settings)}`),
-      ),
-    );
+    .action(action(async ({ client, print }) => print(await client.resumeFleet(), fleetText)));
   addSettings(program);
 }
 

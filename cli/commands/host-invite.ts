@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { HostInvite, Role } from "../../protocol/host.ts";
+import { AppError } from "../../protocol/errors.ts";
 import { defaultRoot, joinCommand, joinLine, twoSteps } from "../../protocol/join-line.ts";
 import { action, type CliCtx } from "../context.ts";
 import { time } from "../format.ts";
@@ -53,7 +54,15 @@ async function invite(
   const invited =
     role || address
       ? await client.createHost({ name, roles: role ?? ["ftp"], addresses: address ?? [] })
-      : await client.inviteHost(name);
+      : await client.inviteHost(name).catch((error: unknown) => {
+          throw error instanceof AppError && error.code === "not-found"
+            ? new AppError(
+                "not-found",
+                `there is no host "${name}" yet: to make it, say its --role and --address`,
+                { cause: error },
+              )
+            : error;
+        });
   print(invited, () => inviteText(invited, { ...options, url }));
 }
 

@@ -9,12 +9,22 @@ import { readSecret } from "../read-secret.ts";
 const readToken = async () =>
   process.env["MIRRORFLEET_TOKEN"]?.trim() ?? (await readSecret("Operator token: "));
 
+/** What whoever logs in can do about a token that is not taken. */
+const explained = (error: unknown) =>
+  error instanceof AppError && error.code === "not-authenticated"
+    ? new AppError(
+        "not-authenticated",
+        'the token is unknown, revoked or expired, or was not copied whole (it begins with "mfo_"); the first one is in the file admin-token of the control plane\'s data directory',
+        { cause: error },
+      )
+    : error;
+
 function checkedUrl(text: string): string {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol))
     throw new AppError(
       "invalid-input",
-      `"${text}" is not a URL: for example https://mirror-control.example.org`,
+      `"${text}" is no address that begins with http:// or https://: for example https://mirror-control.example.org`,
     );
   return text.replace(/\/+$/, "");
 }
@@ -30,7 +40,11 @@ export function addLogin(program: Command): void {
       const url = checkedUrl(text);
       const token = await readToken();
       // A token that does not work is not kept.
-      const status = await createClient({ url, token }).getStatus();
+      const status = await createClient({ url, token })
+        .getStatus()
+        .catch((error: unknown) => {
+          throw explained(error);
+        });
       const file = credentialsFile();
       await mkdir(dirname(file), { recursive: true, mode: 0o700 });
       await rm(file, { force: true });

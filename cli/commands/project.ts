@@ -3,6 +3,7 @@ import { action, type CliCtx } from "../context.ts";
 import { editText } from "../edit-text.ts";
 import { exitFailed } from "../exit-status.ts";
 import { followRun } from "../follow-run.ts";
+import { endedText } from "../task-outcome.ts";
 import { collect, type Fields, fieldsOf, withFields } from "../project-fields.ts";
 import { addReseed } from "./reseed.ts";
 import { wholeNumber } from "../whole-number.ts";
@@ -38,7 +39,7 @@ async function syncProject(
 async function follow(ctx: CliCtx, { id }: { id: string }) {
   const { print, json } = ctx;
   const ended = await followRun(ctx, { id, quiet: json });
-  print(ended, ({ state, reason }) => `run ${id}: ${state}${reason ? `: ${reason}` : ""}`);
+  print(ended, endedText);
   if (ended.state !== "succeeded") process.exitCode = exitFailed;
 }
 

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Run, RunDetail } from "../../protocol/run.ts";
 import { action } from "../context.ts";
 import { listing, size, table, time } from "../format.ts";
+import { stateWord } from "../task-outcome.ts";
 
 const runTable = (runs: Run[]) =>
   table(
@@ -31,15 +32,15 @@ function runText(run: RunDetail): string {
   ]);
   const tasks = table(
     ["TASK", "HOST", "STATE", "ATTEMPT", "FILES", "RECEIVED", "SECONDS", "MESSAGE"],
-    run.tasks.map(({ id, host, state, attempt, maxAttempts, result }) => [
-      id,
-      host,
-      state,
-      `${attempt}/${maxAttempts}`,
-      result?.stats?.files ?? null,
-      result?.stats ? size(result.stats.receivedBytes) : null,
-      result?.seconds ?? null,
-      result?.message ?? "",
+    run.tasks.map((task) => [
+      task.id,
+      task.host,
+      stateWord(task),
+      `${task.attempt}/${task.maxAttempts}`,
+      task.result?.stats?.files ?? null,
+      task.result?.stats ? size(task.result.stats.receivedBytes) : null,
+      task.result?.seconds ?? null,
+      task.result?.message ?? "",
     ]),
   );
   return `${facts}\n\n${tasks}`;

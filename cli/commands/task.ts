@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { RunDetail, Task, TaskDetail } from "../../protocol/run.ts";
 import { action } from "../context.ts";
 import { listing, size, table, time } from "../format.ts";
+import { stateWord } from "../task-outcome.ts";
 
 const taskTable = (tasks: Task[]) =>
   table(
@@ -10,7 +11,7 @@ const taskTable = (tasks: Task[]) =>
       task.id,
       task.project,
       task.host,
-      task.state,
+      stateWord(task),
       `${task.attempt}/${task.maxAttempts}`,
       time(task.queuedAt),
       task.result?.message ?? "",

@@ -25,7 +25,10 @@ function ifMatchOf(c: Context): number | null {
 function checkedParams({ params, path }: Declaration, c: Context): unknown {
   const checked = params?.safeParse(c.req.param());
   if (checked && !checked.success)
-    throw new AppError("not-found", `there is nothing at ${c.req.path}: see ${path}`);
+    throw new AppError(
+      "not-found",
+      `there is nothing at ${c.req.path}: see ${path}${path.includes("{id}") ? "; an id is a whole UUID, as lists show it" : ""}`,
+    );
   return checked?.data;
 }
 

@@ -69,7 +69,7 @@ export async function insertHost({ db }: Pick<Ctx, "db">, values: HostCreate): P
   if (!host) {
     throw new AppError(
       "conflict",
-      `there is a host "${values.name}" already: POST /v1/hosts/${values.name}/enrolment-tokens invites it again`,
+      `there is a host "${values.name}" already: it is invited again with its name alone (mirrorfleet host invite ${values.name}; POST /v1/hosts/${values.name}/enrolment-tokens)`,
     );
   }
   return host;

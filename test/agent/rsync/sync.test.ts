@@ -188,7 +188,7 @@ test("a source that lost half of its files deletes nothing until an operator app
   expect(held).toMatchObject({ outcome: "held" });
   expect(await readdir(join(source.destination, "a"))).toHaveLength(100);
   expect(await readFile(join(source.destination, "b/new"), "utf8")).toBe("new");
-  const approved = Number(/approveDeletions (\d+)/.exec(held.message)![1]);
+  const approved = Number(/--approve-deletions (\d+)/.exec(held.message)![1]);
   expect(await pull(source, { limits: { approvedDeletions: approved - 1 } })).toMatchObject({
     outcome: "held",
   });
