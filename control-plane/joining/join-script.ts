@@ -31,13 +31,17 @@ export async function readJoinScript({
 /** Port of a master's rsync daemon where its agent has not said another. */
 const defaultPort = 8873;
 
-/** Where an FTP host is to pull from: the fleet's masters. */
+/**
+ * Where an FTP host is to pull from: the fleet's masters. One that has not said its key yet is named so that the
+ * host may pull either way.
+ */
 async function mastersSources(ctx: Pick<Ctx, "db">): Promise<string[]> {
   const masters = await readMasters(ctx);
-  return masters.map(({ addresses, daemonPort }) => {
+  return masters.map(({ addresses, daemonPort, facts }) => {
     const [address = ""] = addresses;
     const host = address.includes(":") ? `[${address}]` : address;
-    return `rsync://${host}:${daemonPort ?? defaultPort}/`;
+    const scheme = facts?.tls?.daemonKeySha256 ? "rsyncs" : "rsync";
+    return `${scheme}://${host}:${daemonPort ?? defaultPort}/`;
   });
 }
 

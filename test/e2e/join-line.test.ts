@@ -10,9 +10,10 @@ import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { bundle } from "../../build/bundle.ts";
 import { openBuild } from "../../build/context.ts";
+import { freePort } from "../../demo/processes.ts";
 import { temporaryDirectory } from "../helpers/directory.ts";
 import { startManInTheMiddle } from "../helpers/man-in-the-middle.ts";
-import { startControlPlaneProgram } from "../helpers/programs.ts";
+import { joinAgent, startControlPlaneProgram, until } from "../helpers/programs.ts";
 import { runInThrowawayRoot, whyNoThrowawayRoot } from "../helpers/throwaway-root.ts";
 
 const run = promisify(execFile);
@@ -44,9 +45,16 @@ async function makeSite() {
   const { client, url, token } = await startControlPlaneProgram({ directory, env });
   const source = await startGreeter();
   /** The line that `mirrorfleet host invite` prints, for a control plane at this address. */
-  const invite = async ({ name = "ftp1", at = url, again = false, more = [] as string[] } = {}) => {
+  const invite = async ({
+    name = "ftp1",
+    at = url,
+    again = false,
+    more = [] as string[],
+    sources = [source],
+  } = {}) => {
     const made = again ? [] : ["--role", "ftp", "--address", "192.0.2.1"];
-    const args = [cli, "--url", at, "host", "invite", name, ...made, "--source", source, ...more];
+    const args = [cli, "--url", at, "host", "invite", name, ...made, ...more];
+    for (const each of sources) args.push("--source", each);
     const { stdout } = await run(process.execPath, args, {
       env: { PATH: process.env["PATH"]!, HOME: directory, MIRRORFLEET_TOKEN: token },
     });
@@ -147,6 +155,33 @@ echo "whole $?"`;
     expect(said).toMatch(/\nchanged 1\nid: .*no such user\n/);
     expect(said).toMatch(/\ninterrupted 124\nid: .*no such user\n/);
     expect(said).toMatch(/joined as host ftp1[^]*\nwhole 0\n/);
+  },
+);
+
+test.skipIf(why)(
+  `a host that is invited without sources reaches a master that speaks TLS alone, and may pull from it by TLS alone${needs}`,
+  async () => {
+    const site = await makeSite();
+    const port = await freePort();
+    const master = await joinAgent(site, {
+      directory: site.directory,
+      host: "master",
+      source: "rsync://*",
+      env: { MIRRORFLEET_DAEMON_PORT: String(port) },
+    });
+    master.run();
+    await until("the master has said its key", async () => {
+      return (await site.client.getHost("master")).daemon?.keySha256;
+    });
+    const script = `rm -rf /etc/mirrorfleet /srv/mirror
+${await site.invite({ sources: [] })}
+echo "joined $?"
+cat /etc/mirrorfleet/agent.conf`;
+    const { said } = await runInThrowawayRoot({ script, files: await files(site) });
+    const source = `rsyncs://127.0.0.1:${port}`;
+    expect(said).toMatch(new RegExp(`^ok {4}sources: ${source} reached$`, "m"));
+    expect(said).toMatch(/^joined 0$/m);
+    expect(said).toContain(`MIRRORFLEET_SOURCES="${source}/"`);
   },
 );
 

@@ -70,6 +70,18 @@ test("an FTP host's invitation names the masters to pull from, a master's names 
   expect(own.body.joining.sources).toEqual([]);
 });
 
+test("a master that speaks TLS is named as rsyncs, one that went back to plain rsync no longer", async () => {
+  const { operate, master } = fleet.current;
+  await operate("PATCH", "/v1/hosts/master", { addresses: ["2001:db8::1"] });
+  const { invite } = await withPackages();
+  const sourcesWith = async (daemonKeySha256: string | null) => {
+    await master.poll({ facts: { rsyncVersion: "3.4.1", roots: [], tls: { daemonKeySha256 } } });
+    return (await invite()).joining.sources;
+  };
+  expect(await sourcesWith("a".repeat(64))).toEqual(["rsyncs://[2001:db8::1]:8873/"]);
+  expect(await sourcesWith(null)).toEqual(["rsync://[2001:db8::1]:8873/"]);
+});
+
 test("a package is served as it is, with its type, whole, in part, and as headers alone", async () => {
   const { get } = await withPackages();
   const whole = await get(path);
