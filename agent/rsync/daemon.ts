@@ -1,6 +1,7 @@
 import { rm, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { AppError } from "../../protocol/errors.ts";
@@ -122,7 +123,7 @@ export async function startDaemon(
       reject: false,
       stdin,
       stdout: "ignore",
-      maxBuffer: 65_536,
+      buffer: false,
     });
   const supervise = async () => {
     for (let seconds = 1; !stopping; seconds = Math.min(seconds * 2, longestPauseSeconds)) {
@@ -130,12 +131,11 @@ export async function startDaemon(
       await rm(join(stateDir, "rsyncd.pid"), { force: true });
       const started = Date.now();
       child = spawnDaemon();
-      const { exitCode, stderr } = await child;
+      createInterface(child.stderr).on("line", (line) => ctx.log(`the rsync daemon: ${line}`));
+      const { exitCode } = await child;
       if (stopping) return;
       if (Date.now() - started > 60_000) seconds = 1;
-      ctx.log(
-        `the rsync daemon ended (${exitCode ?? "killed"}${stderr ? `: ${stderr.trim()}` : ""}); it starts again in ${seconds} s`,
-      );
+      ctx.log(`the rsync daemon ended (${exitCode ?? "killed"}); it starts again in ${seconds} s`);
       await sleep(seconds * 1000, undefined, { signal: pause.signal }).catch(() => undefined);
     }
   };

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
 import { createSecureContext, TLSSocket } from "node:tls";
+import { openSparseLog } from "./sparse-log.ts";
 import { ciphers, minVersion } from "./tls-connect.ts";
+import { networkOf, openWaitingRoom } from "./waiting-room.ts";
 
 /** Variable that says to the TLS end what it serves, as JSON. */
 export const tlsEndVariable = "MIRRORFLEET_TLS_END";
@@ -23,9 +25,6 @@ export type TlsEndSettings = {
   admissionSeconds: number;
 };
 
-/** Connections that have not: at a time, and of one address. Those beyond are closed. */
-const mostWaiting = 256;
-const mostWaitingOfOne = 64;
 /** Time that rsync has to end when its client has gone. */
 const endMilliseconds = 10_000;
 /** Node then asks ten times in as many seconds: rarely enough that a transfer which is silent outlives an outage. */
@@ -76,10 +75,20 @@ function startDaemon({ rsync, config }: TlsEndSettings, { address }: { address: 
  */
 function serveConnection(
   settings: TlsEndSettings,
-  { client, address, admitted }: { client: Duplex; address: string; admitted: () => void },
+  {
+    client,
+    address,
+    admitted,
+    say,
+  }: {
+    client: Duplex;
+    address: string;
+    admitted: () => void;
+    say: ReturnType<typeof openSparseLog>;
+  },
 ): void {
   const refused = ({ message }: Error) => {
-    process.stderr.write(`${settings.rsync} does not start: ${message}\n`);
+    say({ subject: "rsync", line: `${settings.rsync} does not start: ${message}` });
     client.destroy();
   };
   let daemon: ReturnType<typeof startDaemon>;
@@ -108,39 +117,20 @@ function serveConnection(
   });
 }
 
-/** Counts the connections that are not admitted yet. `enter` answers how to leave; null: there are too many. */
-function openWaitingRoom() {
-  let all = 0;
-  const byAddress = new Map<string, number>();
-  const change = (address: string, by: number) => {
-    all += by;
-    const count = (byAddress.get(address) ?? 0) + by;
-    if (count === 0) byAddress.delete(address);
-    else byAddress.set(address, count);
-  };
-  return {
-    enter: (address: string): (() => void) | null => {
-      if (all >= mostWaiting || (byAddress.get(address) ?? 0) >= mostWaitingOfOne) return null;
-      change(address, 1);
-      let inside = true;
-      return () => {
-        if (inside) change(address, -1);
-        inside = false;
-      };
-    },
-  };
-}
-
 /** Refuses what is no TLS, in words that rsync shows. */
 function refuse(socket: Socket): void {
   socket.resume().end(refusal);
 }
 
-/** The listener: TLS, and where the settings say so plain rsync on the same port. */
-export function createTlsEnd(settings: TlsEndSettings): Server {
+/** The listener: TLS, and where the settings say so plain rsync on the same port. It logs whom it has no place for. */
+export function createTlsEnd(
+  { log }: { log: (line: string) => void },
+  settings: TlsEndSettings,
+): Server {
   const { key, certificate } = JSON.parse(readFileSync(settings.keyFile, "utf8"));
   const secureContext = createSecureContext({ key, cert: certificate, minVersion, ciphers });
   const waitingRoom = openWaitingRoom();
+  const say = openSparseLog({ log });
   const take = (socket: Socket, { leave }: { leave: () => void }) => {
     const tooLong = setTimeout(() => socket.destroy(), settings.admissionSeconds * 1000);
     const admitted = () => {
@@ -148,7 +138,7 @@ export function createTlsEnd(settings: TlsEndSettings): Server {
       leave();
     };
     const serve = (client: Duplex) =>
-      serveConnection(settings, { client, address: addressOf(socket), admitted });
+      serveConnection(settings, { client, address: addressOf(socket), admitted, say });
     socket.once("close", admitted);
     socket.once("data", (first) => {
       socket.pause();
@@ -169,18 +159,24 @@ export function createTlsEnd(settings: TlsEndSettings): Server {
   };
   return createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay }, (socket) => {
     socket.on("error", () => socket.destroy());
-    const leave = waitingRoom.enter(addressOf(socket));
-    if (leave === null) socket.destroy();
-    else take(socket, { leave });
+    const network = networkOf(addressOf(socket));
+    const entered = waitingRoom.enter({ network });
+    if ("leave" in entered) return take(socket, entered);
+    socket.destroy();
+    say({
+      subject: network,
+      line: `closed a connection of ${network}: ${entered.why}; if these are strangers, let a firewall admit your FTP hosts alone to port ${settings.port}`,
+    });
   });
 }
 
 /** Puts a master's rsync daemon behind TLS, for as long as the agent that started it lives. Ends the process. */
 export function serveTls(): Promise<never> {
   const settings = JSON.parse(process.env[tlsEndVariable]!) as TlsEndSettings;
-  const server = createTlsEnd(settings);
+  const log = (line: string) => void process.stderr.write(`${line}\n`);
+  const server = createTlsEnd({ log }, settings);
   server.on("error", ({ message }) => {
-    process.stderr.write(`${message}\n`);
+    log(message);
     process.exit(1);
   });
   server.listen({ port: settings.port, ...(settings.address && { host: settings.address }) });

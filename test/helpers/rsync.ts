@@ -58,7 +58,12 @@ export function pullOf({ steps: [step], options, limits }: SyncSpec): Pull {
   return { source: step!.sources[0]!.source, options, limits, own: null };
 }
 
-type DaemonInput = { tls?: "yes" | "no" | "both"; addresses?: string[]; rsync?: string };
+type DaemonInput = {
+  tls?: "yes" | "no" | "both";
+  addresses?: string[];
+  rsync?: string;
+  log?: (line: string) => void;
+};
 
 /** A real daemon as the master's agent runs it, which admits ftp1; for plain rsync unless said otherwise. */
 export async function startMastersDaemon({
@@ -67,13 +72,14 @@ export async function startMastersDaemon({
   tls = "no",
   addresses = ["127.0.0.1"],
   rsync = "rsync",
+  log = () => {},
 }: { tree: string; stateDir: string } & DaemonInput) {
   const port = await freePort();
   await mkdir(listsDirectory(stateDir), { recursive: true });
   const identity = { signingKey: { kty: "OKP", crv: "Ed25519", x: "agent-key", d: "" } } as const;
   const key = tls === "no" ? null : await openTlsKey({ stateDir, identity });
   const daemon = await startDaemon(
-    { rsync, log: () => {} },
+    { rsync, log },
     {
       tls,
       roots: [{ path: tree, module: "mirror" }],

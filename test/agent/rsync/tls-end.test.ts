@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { connect as connectPlain } from "node:net";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { syncTree } from "../../../agent/rsync/sync.ts";
 import { createTlsEnd } from "../../../agent/rsync/tls-end.ts";
 import { openTlsKey, tlsKeyFile } from "../../../agent/rsync/tls-key.ts";
@@ -108,15 +108,18 @@ async function listen() {
   const stateDir = join(directory, "state");
   await mkdir(stateDir);
   await openTlsKey({ stateDir, identity });
-  const server = createTlsEnd({
-    address: "127.0.0.1",
-    port: 0,
-    keyFile: tlsKeyFile(stateDir),
-    rsync: "rsync",
-    config: "/dev/null",
-    plainToo: false,
-    admissionSeconds: 0.5,
-  }).listen(0, "127.0.0.1");
+  const server = createTlsEnd(
+    { log: () => {} },
+    {
+      address: "127.0.0.1",
+      port: 0,
+      keyFile: tlsKeyFile(stateDir),
+      rsync: "rsync",
+      config: "/dev/null",
+      plainToo: false,
+      admissionSeconds: 0.5,
+    },
+  ).listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => void server.close());
   const { port } = server.address() as { port: number };
@@ -152,4 +155,24 @@ test("one address cannot hold more than 64 connections that are not admitted", a
   await once(beyond.resume(), "close");
   expect(performance.now() - began).toBeLessThan(400);
   expect(sockets.every((each) => !each.destroyed)).toBe(true);
+});
+
+test("a master's log says once whom it has no place for, and what to do", async () => {
+  const lines: string[] = [];
+  const { port } = await startSource({ tls: "yes", log: (line) => lines.push(line) });
+  const sockets = Array.from({ length: 80 }, () => connectPlain({ port }));
+  onTestFinished(() => sockets.forEach((each) => each.destroy()));
+  const closed = sockets.map((each) => {
+    each.on("error", () => undefined);
+    return new Promise<void>((resolve) => void each.resume().once("close", () => resolve()));
+  });
+  // Those beyond the 64 are closed at once.
+  await Promise.all([Promise.any(closed), ...sockets.map((each) => once(each, "connect"))]);
+  await vi.waitFor(() => expect(sockets.filter((each) => each.destroyed)).toHaveLength(16));
+  await vi.waitFor(() => expect(lines).not.toEqual([]));
+  expect(lines).toEqual([
+    expect.stringMatching(
+      `^the rsync daemon: closed a connection of 127.0.0.1: 64 of its connections.*firewall.*port ${port}$`,
+    ),
+  ]);
 });
