@@ -1,17 +1,15 @@
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
-import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Progress, SyncStats } from "../../protocol/report.ts";
 import { type Connection, openConnection } from "./connection.ts";
 import { parseChange, readable } from "./itemize.ts";
 import { startedBy } from "./leftovers.ts";
+import { endGroup, groupLives } from "./process-group.ts";
 import { parseProgress } from "./progress.ts";
 import { collectStat, completeStats } from "./stats.ts";
 import { tlsFault } from "./tls-proxy.ts";
 
-/** Seconds between TERM and KILL. */
-const graceSeconds = 10;
 /** Characters of stderr that are kept: the end says what went wrong. */
 export const keptStderr = 65_536;
 /** Deleted paths that are kept by name. */
@@ -85,34 +83,6 @@ function restFromReading(stream: Readable): void {
       ._handle;
   pipe()?.readStop();
   setTimeout(() => pipe()?.readStart(), 1);
-}
-
-function groupLives(pid: number): boolean {
-  try {
-    process.kill(-pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
-}
-
-/** Ends a whole process group: TERM, then KILL; returns when nothing of it lives, and whether it took a KILL. */
-async function endGroup(pid: number): Promise<boolean> {
-  signalGroup(pid, "SIGTERM");
-  let waited = 0;
-  for (; groupLives(pid); waited += 0.1) {
-    if (waited >= graceSeconds) signalGroup(pid, "SIGKILL");
-    await sleep(100);
-  }
-  return waited > graceSeconds;
 }
 
 /** Exit codes of an rsync whose processes all came to their end. */
@@ -220,7 +190,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
   input.signal.removeEventListener("abort", interrupt);
   let killed = (await ending) ?? false;
   // rsync is two processes: the second must not outlive the first.
-  if (child.pid !== undefined && groupLives(child.pid))
+  if (child.pid !== undefined && (await groupLives(child.pid)))
     killed = (await endGroup(child.pid)) || killed;
   const missing = (result.cause as NodeJS.ErrnoException | undefined)?.code;
   exit.exitCode =
