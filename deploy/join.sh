@@ -44,13 +44,27 @@ read_arguments() {
   esac
 }
 
-# SHA-256 of a package by its name, and its name by a pattern.
+# SHA-256 of a package by its name, and names by a pattern, one a line.
 sum_of() { say "$packages" | while read -r sum name; do [ "$name" != "$1" ] || say "$sum"; done; }
 named() {
   say "$packages" | while read -r _ name; do
     # shellcheck disable=SC2254 # it is a pattern
-    case $name in $1) say "$name" && break ;; esac
+    case $name in $1) say "$name" ;; esac
   done
+}
+
+version_of() { # NAME of a .deb
+  version=${1#mirrorfleet-agent_}
+  say "${version%_*}"
+}
+
+newest_deb() {
+  newest=''
+  # Names hold no white space.
+  for name in $(named "mirrorfleet-agent_*_$deb.deb"); do
+    if [ -z "$newest" ] || dpkg --compare-versions "$(version_of "$name")" gt "$(version_of "$newest")"; then newest=$name; fi
+  done
+  say "$newest"
 }
 
 fetch() { # NAME: puts that package into $work, if it is what was promised
@@ -69,15 +83,14 @@ fetch() { # NAME: puts that package into $work, if it is what was promised
 
 find_architecture() {
   case $(uname -m) in
-    x86_64) deb=amd64 rpm=x86_64 node=x64 ;;
-    aarch64) deb=arm64 rpm=aarch64 node=arm64 ;;
+    x86_64) deb=amd64 node=x64 ;;
+    aarch64) deb=arm64 node=arm64 ;;
     *) fail "there are no packages for $(uname -m), only for x86_64 and aarch64: run the agent from its sources (README.md)" ;;
   esac
 }
 
 install_deb() { # NAME
-  rest=${1#mirrorfleet-agent_}
-  version=${rest%_*}
+  version=$(version_of "$1")
   installed=$(dpkg-query -W -f '${Status} ${Version}' mirrorfleet-agent 2>/dev/null || true)
   case $installed in
     'install ok installed '*)
@@ -103,25 +116,6 @@ install_deb() { # NAME
   changed=yes
 }
 
-install_rpm() { # NAME
-  installed=$(rpm -q --qf '%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' mirrorfleet-agent 2>/dev/null || true)
-  if [ "$installed" = "$1" ]; then
-    say "mirrorfleet-agent is installed"
-    return
-  fi
-  fetch "$1"
-  if has dnf; then
-    dnf install -y "$work/$1" </dev/null
-  elif has yum; then
-    yum install -y "$work/$1" </dev/null
-  elif has zypper; then
-    zypper --non-interactive install --allow-unsigned-rpm "$work/$1" </dev/null
-  else
-    rpm -U "$work/$1"
-  fi || fail 'the package could not be installed (above is why). When that is put right, run the same line again'
-  changed=yes
-}
-
 write_unit() {
   cat <<'END_OF_UNIT'
 @UNIT@
@@ -137,7 +131,7 @@ put() { # FILE PLACE MODE
   fi || fail "cannot write $2 (above is why): make room, then run the same line again"
 }
 
-# Where there is no package manager that knows our packages: the executable, a user, the unit.
+# Where there is no dpkg, as on Fedora and its like: the executable, a user, the unit.
 install_executable() { # NAME
   to=/usr/local/bin/mirrorfleet-agent
   if [ -x "$to" ] && printf '%s  %s\n' "$(sum_of "$1")" "$to" | sha256sum -c >/dev/null 2>&1; then
@@ -166,11 +160,8 @@ install_agent() {
   find_architecture
   package=''
   if has dpkg; then
-    package=$(named "mirrorfleet-agent_*_$deb.deb")
+    package=$(newest_deb)
     [ -z "$package" ] || install_deb "$package"
-  elif has rpm; then
-    package=$(named "mirrorfleet-agent-*.$rpm.rpm")
-    [ -z "$package" ] || install_rpm "$package"
   fi
   [ -n "$package" ] && return
   package=$(named "mirrorfleet-agent-linux-$node")

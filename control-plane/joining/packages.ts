@@ -19,8 +19,7 @@ async function readSums({ directory }: { directory: string }): Promise<Packages>
   return sums;
 }
 
-const isAgents = (name: string) =>
-  /^mirrorfleet-agent([_-].*\.(deb|rpm)|-linux-(x64|arm64))$/.test(name);
+const isAgents = (name: string) => /^mirrorfleet-agent(_.*\.deb|-linux-(x64|arm64))$/.test(name);
 
 /** The agent's packages that can be installed from here, or why there are none, for people. */
 export async function agentPackages({
@@ -45,7 +44,6 @@ export async function agentPackages({
 
 const types: Record<string, string> = {
   deb: "application/vnd.debian.binary-package",
-  rpm: "application/x-rpm",
   tgz: "application/gzip",
   json: "application/json",
 };

@@ -23,7 +23,6 @@ const needs = why === null ? "" : ` (${why})`;
 
 /** What the executable is in these tests: the agent's one file, and the Node that the test puts beside it. */
 const executable = '#!/bin/sh\nexec /opt/test/node /opt/test/agent.cjs "$@"\n';
-const names = ["mirrorfleet-agent-linux-x64", "mirrorfleet-agent-linux-arm64"];
 
 /** Greets as an rsync daemon does: the master, as far as a check is concerned. */
 async function startGreeter(): Promise<string> {
@@ -34,13 +33,20 @@ async function startGreeter(): Promise<string> {
   return `rsync://127.0.0.1:${(server.address() as { port: number }).port}/`;
 }
 
-async function makeSite() {
+const sha256 = (content: string | Buffer) => createHash("sha256").update(content).digest("hex");
+
+const executables: Record<string, string | Buffer> = Object.fromEntries(
+  ["x64", "arm64"].map((architecture) => [`mirrorfleet-agent-linux-${architecture}`, executable]),
+);
+
+async function makeSite({ built = executables } = {}) {
   const directory = await temporaryDirectory();
   const packages = join(directory, "dist");
   await mkdir(packages);
-  const sum = createHash("sha256").update(executable).digest("hex");
-  for (const name of names) await writeFile(join(packages, name), executable);
-  await writeFile(join(packages, "SHA256SUMS"), names.map((name) => `${sum}  ${name}\n`).join(""));
+  for (const [name, content] of Object.entries(built))
+    await writeFile(join(packages, name), content);
+  const sums = Object.entries(built).map(([name, content]) => `${sha256(content)}  ${name}\n`);
+  await writeFile(join(packages, "SHA256SUMS"), sums.join(""));
   const env = { MIRRORFLEET_PACKAGES: packages };
   const { client, url, token } = await startControlPlaneProgram({ directory, env });
   const source = await startGreeter();
@@ -158,6 +164,73 @@ echo "whole $?"`;
   },
 );
 
+const postinst = `#!/bin/sh
+set -e
+id mirrorfleet-agent >/dev/null 2>&1 || useradd --system --user-group mirrorfleet-agent
+install -d -m 700 -o mirrorfleet-agent -g mirrorfleet-agent /var/lib/mirrorfleet-agent
+`;
+
+/** A package of the agent as dpkg takes it; `nonce` makes it another file. */
+async function makeDeb({ version, nonce }: { version: string; nonce: number }): Promise<Buffer> {
+  const tree = join(await temporaryDirectory(), "tree");
+  for (const path of ["DEBIAN", "usr/bin"]) await mkdir(join(tree, path), { recursive: true });
+  const control = `Package: mirrorfleet-agent\nVersion: ${version}\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nDescription: the agent, ${nonce}\n`;
+  await writeFile(join(tree, "DEBIAN/control"), control);
+  await writeFile(join(tree, "DEBIAN/postinst"), postinst, { mode: 0o755 });
+  await writeFile(join(tree, "usr/bin/mirrorfleet-agent"), executable, { mode: 0o755 });
+  await run("dpkg-deb", ["--root-owner-group", "-Znone", "--build", tree, `${tree}.deb`]);
+  return readFile(`${tree}.deb`);
+}
+
+test.skipIf(why ?? !existsSync("/usr/bin/dpkg-deb"))(
+  `of several versions of a package the newest is installed, whichever the order of their checksums${needs}`,
+  async () => {
+    const built: Record<string, Buffer> = {};
+    const versions = ["0.10.0-1", "0.10.0~rc1-1", "0.9.0-1"];
+    const [newest, ...older] = await Promise.all(
+      versions.map((version) => makeDeb({ version, nonce: 0 })),
+    );
+    // The newest has neither the lowest nor the highest checksum.
+    for (let nonce = 1; sha256(older[0]!) > sha256(newest!); nonce++)
+      older[0] = await makeDeb({ version: versions[1]!, nonce });
+    for (let nonce = 1; sha256(older[1]!) < sha256(newest!); nonce++)
+      older[1] = await makeDeb({ version: versions[2]!, nonce });
+    for (const [at, content] of [newest!, ...older].entries())
+      for (const architecture of ["amd64", "arm64"])
+        built[`mirrorfleet-agent_${versions[at]}_${architecture}.deb`] = content;
+    const site = await makeSite({ built });
+    const script = `rm -rf /etc/mirrorfleet /srv/mirror
+${await site.invite()}
+echo "joined $?"
+dpkg-query -W mirrorfleet-agent`;
+    const { said } = await runInThrowawayRoot({ script, files: await files(site) });
+    expect(said).toMatch(/^joined 0$/m);
+    expect(said).toMatch(/^mirrorfleet-agent\t0\.10\.0-1$/m);
+  },
+);
+
+test.skipIf(why)(
+  `a host without dpkg gets the executable, and rsync from its own package manager${needs}`,
+  async () => {
+    const site = await makeSite();
+    // What Fedora has, as far as the script asks for it.
+    const dnf = `#!/bin/sh\necho "dnf $*"\nmv /opt/test/rsync /usr/bin/rsync\n`;
+    const script = `rm -rf /etc/mirrorfleet /srv/mirror
+for each in dpkg apt-get; do rm -f "$(command -v $each)"; done
+mv "$(command -v rsync)" /opt/test/rsync
+printf '${dnf.replaceAll("\n", "\\n")}' >/usr/bin/dnf
+printf '#!/bin/sh\\necho "rpm $*"\\nexit 1\\n' >/usr/bin/rpm
+chmod 755 /usr/bin/dnf /usr/bin/rpm
+${await site.invite()}
+echo "joined $?"
+command -v mirrorfleet-agent`;
+    const { said } = await runInThrowawayRoot({ script, files: await files(site) });
+    expect(said).toMatch(/^dnf install -y rsync$/m);
+    expect(said).toMatch(/^joined 0\n\/usr\/local\/bin\/mirrorfleet-agent$/m);
+    expect(said).not.toMatch(/^rpm /m);
+  },
+);
+
 test.skipIf(why)(
   `a host that is invited without sources reaches a master that speaks TLS alone, and may pull from it by TLS alone${needs}`,
   async () => {
@@ -246,5 +319,5 @@ test("the script says what is wrong with how it was run, before it does anything
     const ended = run(command!, rest, { env: { PATH: process.env["PATH"]! } });
     await expect(ended).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(what) });
   }
-  expect(await readFile(file, "utf8")).toContain(names[0]!);
+  expect(await readFile(file, "utf8")).toContain(Object.keys(executables)[0]!);
 });
