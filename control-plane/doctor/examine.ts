@@ -12,6 +12,7 @@ import {
 } from "./database.ts";
 import { checkKeys } from "./keys.ts";
 import { checkNotifications } from "./notifications.ts";
+import { checkPackages } from "./packages.ts";
 import { notReached, reachDatabase } from "./reach-database.ts";
 import { checkAddress, checkDataDirectory, checkRoom } from "./this-machine.ts";
 
@@ -88,6 +89,7 @@ export async function examine({
       { name: "data directory", run: () => checkDataDirectory(config) },
       { name: "disk", run: () => checkRoom(config) },
       { name: "address", run: () => checkAddress(config) },
+      { name: "packages", run: () => checkPackages(config) },
     ],
     print,
   );

@@ -65,6 +65,7 @@ test("everything that is in order is said in a line each, and a database that lo
     "ok    data directory",
     "ok    disk",
     "ok    address",
+    "ok    packages",
     "ok    database",
     "ok    migrations",
     // The tests' own server is set for speed.
