@@ -1,5 +1,6 @@
 import type { ReceiverKind } from "../../protocol/alert.ts";
 import { AppError } from "../../protocol/errors.ts";
+import { blockedPorts } from "./blocked-ports.ts";
 
 /** What depends on a receiver's kind. */
 export type Target = {
@@ -57,6 +58,10 @@ function checkUrl({ kind, url: text }: Target): URL {
       if (!isEncoded(part)) throw wrong('must have "%" in user and password as "%25"');
     return url;
   }
+  if (blockedPorts.has(Number(url.port)))
+    throw wrong(
+      `must not name port ${url.port}: no request is ever sent there, as other protocols have it; let the receiver listen on another`,
+    );
   if (url.username !== "" || url.password !== "") throw wrong("must not hold user or password");
   if (kind === "matrix" && url.search !== "") throw wrong('must not hold "?"');
   return url;

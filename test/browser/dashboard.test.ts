@@ -168,7 +168,7 @@ test("an operator adds a project, watches it sync, reads its log, approves delet
   await look("runs");
   await page.getByRole("link", { name: "Alerts" }).click();
   await page.getByLabel("Name", { exact: true }).fill("pager");
-  await page.getByLabel("URL").fill("http://127.0.0.1:1/hook");
+  await page.getByLabel("URL").fill("http://127.0.0.1:2/hook");
   await page.getByLabel("Secret").fill(`whsec_${Buffer.alloc(32, 7).toString("base64")}`);
   await page.getByRole("button", { name: "Add it" }).click();
   await page.getByRole("button", { name: "Test" }).click();

@@ -26,7 +26,7 @@ export const results = { held, failed };
 const webhookReceiver = {
   name: "nobody",
   kind: "webhook",
-  url: "http://127.0.0.1:1/hook",
+  url: "http://127.0.0.1:2/hook",
   secret: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
 };
 

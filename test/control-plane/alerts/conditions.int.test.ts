@@ -236,7 +236,7 @@ test("what is over stays to be read, and goes with the runs of its time", async 
 test("500 projects on 50 hosts are looked at within seconds, also when everything is stale", async () => {
   const { ctx, clock } = fleet.current;
   await fillFleet(ctx.db, { projects: 500, hosts: 50 });
-  await addReceiver(fleet.current, { url: "http://127.0.0.1:1/" });
+  await addReceiver(fleet.current, { url: "http://127.0.0.1:2/" });
   const timed = async () => {
     await heard(fleet.current);
     const begun = performance.now();

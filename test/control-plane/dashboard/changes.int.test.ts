@@ -37,7 +37,7 @@ test("a viewer sees no button, and forged ones are refused", async () => {
   await createProject(fleet.current);
   await trigger(fleet.current);
   const { taskId } = await work(fleet.current, { agent: fleet.current.master, result: held });
-  await addReceiver(fleet.current, { name: "kept", url: "http://127.0.0.1:1/" });
+  await addReceiver(fleet.current, { name: "kept", url: "http://127.0.0.1:2/" });
   const { get, post } = await signedIn(fleet.current, "viewer");
   for (const path of [
     "/",
@@ -332,7 +332,7 @@ test("the form of a receiver has what its kind has", async () => {
   await addReceiver(fleet.current, {
     name: "room",
     kind: "matrix",
-    url: "http://127.0.0.1:1",
+    url: "http://127.0.0.1:2",
     secret: "syt_secret",
     room: "!a:example.org",
   });
@@ -350,7 +350,7 @@ test("the form of a receiver has what its kind has", async () => {
   expect(room).toContain("Access token");
   expect(room).not.toContain("syt_secret");
   // A token goes to no other host than the one that it was stored for.
-  const elsewhere = { "optional:url": "http://127.0.0.2:1", "optional:room": "!a:example.org" };
+  const elsewhere = { "optional:url": "http://127.0.0.2:2", "optional:room": "!a:example.org" };
   const sent = { ...elsewhere, "optional:secret": "", condition: "disk" };
   const refused = await post("/alerts/receivers/room/edit", sent);
   expect(refused.status).toBe(422);

@@ -58,7 +58,7 @@ test("what hosts, upstreams and people say is text on every page, never markup",
   const receiver = {
     name: "x",
     kind: "webhook",
-    url: "http://127.0.0.1:1/",
+    url: "http://127.0.0.1:2/",
     secret: `whsec_${"A".repeat(32)}`,
   };
   await operate("POST", "/v1/alert-receivers", receiver);

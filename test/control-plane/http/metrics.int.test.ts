@@ -182,7 +182,7 @@ test("a project's runs are counted from nothing on: the first failure is an incr
 
 test("metrics count the alerts that go on, and the messages that wait for each receiver", async () => {
   const { ctx } = fleet.current;
-  await addReceiver(fleet.current, { url: "http://127.0.0.1:1/" });
+  await addReceiver(fleet.current, { url: "http://127.0.0.1:2/" });
   await heard(fleet.current, { ftp1: 20, ftp2: 20 });
   await evaluateAlerts(ctx);
   const text = await textOf();
