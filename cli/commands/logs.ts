@@ -4,31 +4,41 @@ import { AppError } from "../../protocol/errors.ts";
 import type { Task } from "../../protocol/run.ts";
 import { action, type CliCtx } from "../context.ts";
 import { hasEnded } from "../follow-run.ts";
+import { type LogOutput, openLogOutput } from "../log-output.ts";
 import { isAway, patiently } from "../patiently.ts";
 import { wholeNumber } from "../whole-number.ts";
 
 const lookEveryMilliseconds = 500;
-const escape = String.fromCodePoint(27);
 
-/** Bytes of a log without what a terminal would obey; as they are where they go to a file. */
-function shown(bytes: Uint8Array, decoder: InstanceType<typeof TextDecoder>): string {
-  const text = decoder.decode(bytes, { stream: true });
-  if (!process.stdout.isTTY) return text;
-  return text.replaceAll(/[^\P{Cc}\n\t]/gu, "\uFFFD").replaceAll(escape, "\uFFFD");
-}
+/** Where an attempt's log was read up to, and where it is written to. */
+type Place = { attempt?: number; offset: number; output: LogOutput };
 
-type Place = { attempt: number; offset: number };
+const beginOf = (attempt?: number): Place => ({
+  ...(attempt !== undefined && { attempt }),
+  offset: 0,
+  output: openLogOutput(process.stdout),
+});
 
 /** Prints an attempt's log from a place on, which moves with what was printed. */
 async function printLog(
   { client }: CliCtx,
-  { id, place, follow }: { id: string; place: Partial<Place>; follow: boolean },
+  { id, place, follow }: { id: string; place: Place; follow: boolean },
 ): Promise<void> {
-  const decoder = new TextDecoder();
-  for await (const bytes of await client.openTaskLog(id, { ...place, follow })) {
-    process.stdout.write(shown(bytes, decoder));
-    place.offset = (place.offset ?? 0) + bytes.length;
+  const { output, ...from } = place;
+  for await (const bytes of await client.openTaskLog(id, { ...from, follow })) {
+    output.write(bytes);
+    place.offset += bytes.length;
   }
+}
+
+/** Prints an attempt's log, or the latest's, to its end. */
+async function printWhole(
+  ctx: CliCtx,
+  { id, attempt, follow }: { id: string; attempt?: number | undefined; follow: boolean },
+): Promise<void> {
+  const place = beginOf(attempt);
+  await printLog(ctx, { id, place, follow });
+  place.output.end();
 }
 
 /** Prints it; false where the connection broke meanwhile. */
@@ -50,17 +60,22 @@ async function isPrinted(
  * likes: it goes on from where it was.
  */
 async function followTask(ctx: CliCtx, { id }: { id: string }): Promise<void> {
+  let attempt = 0;
   let place: Place | undefined;
   for (;;) {
     const task = await patiently(() => ctx.client.getTask(id));
     const ended = task.state !== "queued" && task.state !== "leased";
-    if (!place && task.attempt > 0) place = { attempt: task.attempt, offset: 0 };
-    const from = place;
-    const whole = !from || (await isPrinted(ctx, { id, place: from, follow: !ended }));
-    if (!whole) await sleep(lookEveryMilliseconds);
-    else if (from && task.attempt > from.attempt) place = { attempt: from.attempt + 1, offset: 0 };
-    else if (ended) return;
-    else await sleep(lookEveryMilliseconds);
+    if (attempt === 0 && task.attempt > 0) {
+      attempt = task.attempt;
+      place = beginOf(attempt);
+    }
+    const whole = !place || (await isPrinted(ctx, { id, place, follow: !ended }));
+    if (whole && (ended || task.attempt > attempt)) {
+      place?.output.end();
+      if (task.attempt <= attempt) return;
+      attempt += 1;
+      place = beginOf(attempt);
+    } else await sleep(lookEveryMilliseconds);
   }
 }
 
@@ -77,7 +92,7 @@ async function printRun(ctx: CliCtx, { id, follow }: { id: string; follow: boole
       printed.add(next.id);
       process.stdout.write(`==> ${next.host} (task ${next.id})\n`);
       if (follow) await followTask(ctx, { id: next.id });
-      else await printLog(ctx, { id: next.id, follow, place: {} });
+      else await printWhole(ctx, { id: next.id, follow });
     } else if (!follow || hasEnded(run)) return;
     else await sleep(lookEveryMilliseconds);
   }
@@ -95,11 +110,10 @@ export function addLogs(program: Command): void {
       action<{ follow?: boolean; attempt?: number }>(
         async (ctx, { args: [id], options: { follow = false, attempt } }) => {
           try {
-            const place = attempt === undefined ? {} : { attempt };
             // First without patience: where nothing answers, nothing is followed.
             await ctx.client.getTask(id!);
             if (follow && attempt === undefined) await followTask(ctx, { id: id! });
-            else await printLog(ctx, { id: id!, follow, place });
+            else await printWhole(ctx, { id: id!, attempt, follow });
           } catch (error) {
             if (!(error instanceof AppError) || error.code !== "not-found") throw error;
             await printRun(ctx, { id: id!, follow });

@@ -6,7 +6,7 @@ import { findLog, logLength, readLog } from "../db/queries/log-chunks.ts";
 import { followLog } from "../dispatch/follow-log.ts";
 import { eventStream } from "./event-stream.ts";
 import { html, type Html } from "./html.ts";
-import { logDecoder } from "./log-text.ts";
+import { fromWholeCharacter, logDecoder } from "./log-text.ts";
 import { currentActor, type SignedIn } from "./session.ts";
 import { count, plural, size } from "./words.ts";
 
@@ -29,7 +29,7 @@ async function searched(
   ctx: Ctx,
   { taskId, attempt, words }: { taskId: string; attempt: number; words: string },
 ) {
-  const text = logDecoder()(await readLog(ctx, { taskId, attempt, offset: 0 }));
+  const text = logDecoder().decode(await readLog(ctx, { taskId, attempt, offset: 0 }));
   const wanted = words.toLowerCase();
   const found = text.split("\n").filter((line) => line.toLowerCase().includes(wanted));
   return { text: found.slice(0, mostLines).join("\n"), lines: found.length };
@@ -47,10 +47,11 @@ export async function logSection(
   const length = await logLength(ctx, place);
   const begin = c.req.query("all") === "1" ? 0 : Math.max(0, length - tailBytes);
   const search = words === "" ? null : await searched(ctx, { ...place, words });
-  const text =
-    search?.text ?? logDecoder()(await readLog(ctx, { ...place, offset: begin, end: length }));
+  const decoder = logDecoder();
+  const bytes = await readLog(ctx, { ...place, offset: begin, end: length });
+  const text = search?.text ?? decoder.decode(begin > 0 ? fromWholeCharacter(bytes) : bytes);
   const follows = search === null && task.state === "leased" && attempt === task.attempt;
-  const live = `/tasks/${task.id}/log/live?attempt=${attempt}&offset=${length}`;
+  const live = `/tasks/${task.id}/log/live?attempt=${attempt}&offset=${length - decoder.begun()}`;
   return html`<section class="card" aria-labelledby="log-title">
     <div class="bar">
       <h2 id="log-title">Log${task.attempts.length > 1 && html` of attempt ${attempt}`}</h2>
@@ -82,15 +83,13 @@ export async function streamLog(
   return eventStream(ctx, c, async (out) => {
     const gone = new AbortController();
     out.onAbort(() => gone.abort());
-    const decode = logDecoder();
+    const { decode, begun } = logDecoder();
     for await (const bytes of followLog(ctx, { taskId, attempt, offset, signal: gone.signal })) {
       if ((await currentActor(ctx, c)) === null) break;
       offset += bytes.length;
-      await out.writeSSE({
-        event: "log",
-        data: JSON.stringify(decode(bytes)),
-        id: String(offset),
-      });
+      const data = JSON.stringify(decode(bytes));
+      // Where a browser that comes again goes on.
+      await out.writeSSE({ event: "log", data, id: String(offset - begun()) });
     }
     // A stream ends after a while, whatever it follows: only then does the browser not come again.
     if (await isRead(ctx, { taskId, attempt, offset }))

@@ -202,3 +202,28 @@ test("a followed log begins where the page ended, also within a character", asyn
   const data = JSON.parse(/^data: (.*)$/m.exec(event)![1]!);
   expect(data).toBe("<b>␛[0m after\n");
 });
+
+test("a character of which the page has a half is shown whole by its stream, also by one that comes again", async () => {
+  await createProject(fleet.current);
+  await trigger(fleet.current);
+  const lease = openLease(await fleet.current.master.poll());
+  const whole = Buffer.from("one 🪞🪞 end\n");
+  const sendUpTo = (end: number) => sendLog(fleet.current, lease, whole.subarray(0, end));
+  // Two bytes of the first mirror.
+  await sendUpTo(6);
+  const { get } = await signedIn(fleet.current);
+  const page = await (await get(`/tasks/${lease.taskId}`)).text();
+  const shown = /<pre id="log"[^>]*>([^<]*)<\/pre>/.exec(page)![1]!;
+  const live = /data-log="([^"]+)"/.exec(page)![1]!.replaceAll("&amp;", "&");
+  // Two bytes of the second one.
+  await sendUpTo(10);
+  const reader = (await get(live)).body!.getReader();
+  const first = new TextDecoder().decode((await reader.read()).value);
+  await reader.cancel();
+  await sendUpTo(whole.length);
+  await report(fleet.current, { ...lease, kind: "result", body: testResult() });
+  const from = /^id: (.*)$/m.exec(first)![1]!;
+  const second = await (await get(live.replace(/offset=\d+/, `offset=${from}`))).text();
+  const dataOf = (event: string) => JSON.parse(/^data: (".*)$/m.exec(event)![1]!) as string;
+  expect(shown.trimStart() + dataOf(first) + dataOf(second)).toBe(whole.toString());
+});
