@@ -12,6 +12,7 @@ import { addAuditPage } from "./audit.ts";
 import { addDo } from "./do.ts";
 import { addFleetPage } from "./fleet.ts";
 import { addHostPages } from "./host.ts";
+import { addHostsPage } from "./hosts.ts";
 import { html } from "./html.ts";
 import { answerPage } from "./layout.ts";
 import { addProjectPages } from "./project.ts";
@@ -120,6 +121,7 @@ export function dashboardRoutes(
   addScheduleWords(app);
   addRunPages(app, site);
   addTaskPages(app, site);
+  addHostsPage(app, site);
   addHostPages(app, site);
   addAdminPages(app, site);
   addAlertPages(app, site);
