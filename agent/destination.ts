@@ -1,6 +1,4 @@
-import { createHash } from "node:crypto";
 import { lstat, mkdir, realpath } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join, sep } from "node:path";
 import { AppError } from "../protocol/errors.ts";
 import { isRelativePath } from "../protocol/names.ts";
@@ -191,43 +189,4 @@ export async function resolveDestination({
     path = (await enter({ parent: path, name, root })) ?? join(path, name);
   }
   return path;
-}
-
-/** A name that is kept: children that get the file descriptor keep it too. */
-export type Held = { fd: number; release: () => Promise<void> };
-
-/**
- * Keeps a name on this host until released, or until the process and all children with its descriptor
- * are dead (an abstract Unix socket). @throws AppError `conflict` where another process has it.
- */
-export async function holdName({ name, what }: { name: string; what: string }): Promise<Held> {
-  const server = createServer();
-  const address = `\0mirrorfleet-agent:${createHash("sha256").update(name).digest("hex")}`;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      reject(cause.code === "EADDRINUSE" ? new AppError("conflict", what, { cause }) : cause);
-    });
-    server.listen(address, resolve);
-  });
-  server.unref();
-  // Node has no public way to the descriptor of a listening socket.
-  const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
-  return {
-    fd,
-    release: () =>
-      new Promise<void>((resolve, reject) =>
-        server.close((error) => (error ? reject(error) : resolve())),
-      ),
-  };
-}
-
-/**
- * One rsync at a time on a destination of this host: rsyncs get the descriptor, so that it is held as
- * long as one of them lives, though its agent was killed. @throws AppError `conflict`.
- */
-export function holdDestination({ destination }: { destination: string }): Promise<Held> {
-  return holdName({
-    name: `destination ${destination}`,
-    what: `another rsync is at work on ${destination}`,
-  });
 }

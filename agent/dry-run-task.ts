@@ -2,7 +2,7 @@ import type { DryRun, Report } from "../protocol/report.ts";
 import { formatRsyncUrl } from "../protocol/rsync.ts";
 import { eventByOutcome } from "../protocol/states.ts";
 import type { AgentCtx } from "./context.ts";
-import { holdDestination } from "./destination.ts";
+import { holdDestination } from "./hold.ts";
 import { belowProject, ownOf, unreachableCodes } from "./pull-step.ts";
 import { dryRunTree } from "./rsync/dry-run.ts";
 import { openSealed } from "./sealed.ts";

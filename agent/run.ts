@@ -9,12 +9,8 @@ import { type Config, required } from "./config.ts";
 import { openContact } from "./contact.ts";
 import type { AgentCtx, Standing } from "./context.ts";
 import { admitRemembered, type RunningDaemon } from "./daemon-users.ts";
-import {
-  checkStateApart,
-  holdName,
-  resolveMirrorRoots,
-  resolveQuarantines,
-} from "./destination.ts";
+import { checkStateApart, resolveMirrorRoots, resolveQuarantines } from "./destination.ts";
+import { holdName } from "./hold.ts";
 import { watchHostFacts } from "./host-facts.ts";
 import { readIdentity } from "./identity.ts";
 import { thisInstance } from "./instance.ts";

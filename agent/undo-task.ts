@@ -1,6 +1,7 @@
 import { nothingDone, type Report } from "../protocol/report.ts";
 import type { AgentCtx } from "./context.ts";
-import { holdDestination, resolveDestination } from "./destination.ts";
+import { resolveDestination } from "./destination.ts";
+import { holdDestination } from "./hold.ts";
 import { journalOf, type Site } from "./site.ts";
 import { entryToUndo, undoDeletions } from "./undo.ts";
 

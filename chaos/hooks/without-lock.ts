@@ -3,7 +3,7 @@
 import { rewrite } from "./rewrite.ts";
 
 rewrite({
-  file: "/agent/destination.ts",
+  file: "/agent/hold.ts",
   from: "return holdName({\n    name: `destination",
   to: "return (async (_: object) => ({ release: async () => {} }))({\n    name: `destination",
 });

@@ -6,7 +6,6 @@ import { expect, test } from "vitest";
 import {
   checkStateApart,
   chooseRoot,
-  holdDestination,
   resolveDestination,
   resolveQuarantines,
   resolveMirrorRoots,
@@ -120,15 +119,6 @@ test("whatever a destination is, it ends below the root or is refused", async ()
     ),
     { numRuns: 300 },
   );
-});
-
-test("a destination is held by one at a time", async () => {
-  const { resolve } = await makeRoot();
-  const destination = await resolve("debian");
-  const held = await holdDestination({ destination });
-  await expect(holdDestination({ destination })).rejects.toMatchObject({ code: "conflict" });
-  await held.release();
-  await (await holdDestination({ destination })).release();
 });
 
 test("an order's root must be one of this host's; none may lie in another", async () => {

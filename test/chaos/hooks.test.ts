@@ -8,7 +8,7 @@ const file = (path: string) => fileURLToPath(new URL(`../../${path}`, import.met
 test.each([
   ["quick-leases", ["control-plane/dispatch/lease.ts"]],
   ["without-fence", ["control-plane/dispatch/lease.ts", "control-plane/dispatch/finish.ts"]],
-  ["without-lock", ["agent/destination.ts", "agent/rsync/leftovers.ts"]],
+  ["without-lock", ["agent/hold.ts", "agent/rsync/leftovers.ts"]],
   ["without-spool", ["agent/spool.ts"]],
 ])("the hook %s still finds what it takes out", async (hook, sources) => {
   const script = sources.map((source) => `await import(${JSON.stringify(file(source))});`).join("");

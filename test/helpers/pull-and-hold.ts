@@ -1,7 +1,7 @@
 // Holds a destination and pulls into it slowly, as an agent does; prints the pid of its rsync.
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { holdDestination } from "../../agent/destination.ts";
+import { holdDestination } from "../../agent/hold.ts";
 import { runRsync } from "../../agent/rsync/spawn.ts";
 
 const [destination, stateDir, port] = process.argv.slice(2) as [string, string, string];
