@@ -22,7 +22,7 @@ test("a project with parts and a login is what it was after a re-seed, and its p
       indexPatterns: ["*.idx"],
       maxDelete: 5,
     },
-  } as any);
+  });
   const meanwhile = temporaryDefinition(before, { from: "rsync://ftp1.example.org/debian" });
   const patched = await operate("PATCH", path, meanwhile);
   expect(patched.status).toBe(200);

@@ -29,7 +29,7 @@ const projectOf = (fields: object, paused = false) =>
   }) as unknown as Project;
 
 const project = projectOf({ parts, schedule: "0 * * * *", rsync: { filters, maxDelete: 5 } });
-const meanwhile = temporaryDefinition(definitionOf(project) as any, { from });
+const meanwhile = temporaryDefinition(project, { from });
 const rsync = { ...project.rsync, ...meanwhile.rsync };
 const begun = { ...project, ...meanwhile, rsync };
 
@@ -45,8 +45,8 @@ test("meanwhile the whole tree comes from the one source, without filters or par
 });
 
 test("a login keeps its host among the sources, where nothing is pulled from: else its password were forgotten", () => {
-  const login = { user: "mirror", host: "ftp.example.org" };
-  const { fallbacks } = temporaryDefinition({ ...definitionOf(project), login } as any, { from });
+  const login = { user: "mirror", host: "ftp.example.org", passwordSet: true };
+  const { fallbacks } = temporaryDefinition({ ...project, login }, { from });
   expect(fallbacks).toEqual(["rsync://ftp.example.org/b/.mirrorfleet-reseed-nothing/"]);
 });
 

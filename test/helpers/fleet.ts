@@ -1,7 +1,8 @@
 import { decodeJwt } from "jose";
 import { afterEach, beforeEach } from "vitest";
 import type { PollAnswer } from "../../protocol/fleet.ts";
-import type { ProjectCreate } from "../../protocol/project.ts";
+import type { z } from "zod";
+import type { projectCreateSchema } from "../../protocol/project.ts";
 import type { Result } from "../../protocol/report.ts";
 import {
   enrolAgent,
@@ -40,7 +41,10 @@ export function useFleet(): { current: TestFleet } {
   return holder;
 }
 
-export async function createProject({ operate }: TestFleet, input: Partial<ProjectCreate> = {}) {
+export async function createProject(
+  { operate }: TestFleet,
+  input: Partial<z.input<typeof projectCreateSchema>> = {},
+) {
   return operate("POST", "/v1/projects", {
     name: "debian",
     upstream: "rsync://upstream.example.org/debian",

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import type { Poll } from "../../../protocol/fleet.ts";
+import type { Ctx } from "../../../control-plane/context.ts";
 import { lookForWake } from "../../../control-plane/dispatch/look-for-wake.ts";
 import { poll } from "../../../control-plane/dispatch/poll.ts";
 import { hosts } from "../../../control-plane/db/schema.ts";
@@ -11,7 +12,13 @@ import { createProject, openLease, trigger, useFleet } from "../../helpers/fleet
 const fleet = useFleet();
 const { signal } = new AbortController();
 
-async function pollWith(hold: { seconds: number; pauseSeconds: number }) {
+/** A poll; `held` when it has found nothing, and waits. */
+function startPoll(hold: { seconds: number; pauseSeconds: number }) {
+  const held = Promise.withResolvers<void>();
+  return { held: held.promise, answered: pollWith(hold, held.resolve) };
+}
+
+async function pollWith(hold: { seconds: number; pauseSeconds: number }, onHeld = () => {}) {
   const { ctx, master } = fleet.current;
   const [host] = await ctx.db
     .select()
@@ -26,7 +33,19 @@ async function pollWith(hold: { seconds: number; pauseSeconds: number }) {
     roots: [{ path: "/srv/mirror", module: "mirror" }],
     busy: [],
   };
-  const polled = { ...ctx, hold, waitForWake: lookForWake(ctx) };
+  const waitForWake: Ctx["waitForWake"] = (wait) => {
+    const { ready, woken, cancel } = lookForWake(ctx)(wait);
+    return {
+      ready,
+      // Asked for when there is nothing to answer yet.
+      get woken() {
+        onHeld();
+        return woken;
+      },
+      cancel,
+    };
+  };
+  const polled = { ...ctx, hold, waitForWake };
   const started = performance.now();
   const answer = await poll(polled, { host: host!, input, signal });
   return { answer, seconds: (performance.now() - started) / 1000 };
@@ -40,10 +59,10 @@ test("without holding, a poll is answered at once, and says when to come again",
 
 test("where nothing listens, a held poll sees work that comes, and otherwise ends in time", async () => {
   await createProject(fleet.current);
-  const waiting = pollWith({ seconds: 20, pauseSeconds: 0 });
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  const waiting = startPoll({ seconds: 20, pauseSeconds: 0 });
+  await waiting.held;
   await trigger(fleet.current);
-  const { answer, seconds } = await waiting;
+  const { answer, seconds } = await waiting.answered;
   expect(answer.lease).not.toBeNull();
   expect(seconds).toBeLessThan(5);
   const empty = await pollWith({ seconds: 1, pauseSeconds: 0 });
@@ -60,10 +79,10 @@ test("where nothing listens, a task that waited for a place at its upstream wake
   await operate("POST", "/v1/projects/other/sync");
   const running = openLease(await fleet.current.master.poll());
   await trigger(fleet.current);
-  const waiting = pollWith({ seconds: 20, pauseSeconds: 0 });
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  const waiting = startPoll({ seconds: 20, pauseSeconds: 0 });
+  await waiting.held;
   await report(fleet.current, { ...running, kind: "result", body: testResult() });
-  const { answer, seconds } = await waiting;
+  const { answer, seconds } = await waiting.answered;
   expect(openLease(answer).sync.project).toBe("debian");
   expect(seconds).toBeLessThan(5);
 });
@@ -76,10 +95,10 @@ test("where nothing listens, a task that cannot be leased ends no held poll earl
   const paused = await pollWith({ seconds: 4, pauseSeconds: 0 });
   expect(paused.answer.lease).toBeNull();
   expect(paused.seconds).toBeGreaterThan(3.9);
-  const waiting = pollWith({ seconds: 20, pauseSeconds: 0 });
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  const waiting = startPoll({ seconds: 20, pauseSeconds: 0 });
+  await waiting.held;
   await operate("POST", "/v1/settings/resume");
-  const { answer, seconds } = await waiting;
+  const { answer, seconds } = await waiting.answered;
   expect(answer.lease).not.toBeNull();
   expect(seconds).toBeLessThan(5);
 });
