@@ -6,13 +6,8 @@ import { type Project, type ProjectInput, projectReplaceSchema } from "../../pro
 import type { Ctx } from "../context.ts";
 import { readAllProjects } from "../db/queries/projects.ts";
 import { lockPlacement } from "./placement.ts";
-import {
-  createProject,
-  definitionOf,
-  readPassword,
-  removeProject,
-  replaceProject,
-} from "./projects.ts";
+import { readPassword } from "./project-login.ts";
+import { createProject, definitionOf, removeProject, replaceProject } from "./projects.ts";
 
 type ProjectChange = { name: string; before: Project | null; after: Project | null };
 
