@@ -5,13 +5,13 @@ import type { PgDatabase } from "drizzle-orm/pg-core";
 import pg from "pg";
 import { AppError } from "../../protocol/errors.ts";
 import { connectToAny, urlsOf } from "./any-host.ts";
-import * as schema from "./schema.ts";
+import { makeQuick } from "./make-quick.ts";
 
 /** Where the database is: a URL, or the socket directory of the embedded one. */
 export type Connection = string | { host: string; database: string; user: string };
 
 /** A pool, or a transaction on one of its connections: whoever takes one works in both. */
-export type Database = PgDatabase<NodePgQueryResultHKT, typeof schema>;
+export type Database = PgDatabase<NodePgQueryResultHKT>;
 
 /** Seconds after which a connection that says nothing is taken for dead: a black hole ends no query by itself. */
 const silentSeconds = 40;
@@ -43,11 +43,15 @@ function openPool({
     connectionTimeoutMillis: connectSeconds * 1000,
     idleTimeoutMillis: idleSeconds * 1000,
     keepAlive: true,
+    pipeline: true,
     ...(!patient && { stream: limitedSocket }),
   });
   // A connection that ends is replaced when the next one is needed; who works on it hears of it by its query.
   pool.on("error", () => undefined);
-  pool.on("connect", (client) => client.on("error", () => undefined));
+  pool.on("connect", (client) => {
+    client.on("error", () => undefined);
+    makeQuick(client);
+  });
   if (typeof connection === "string") connectToAny(pool, { url: connection });
   return pool;
 }
@@ -66,13 +70,13 @@ export function connect({
   patient?: boolean;
 }) {
   const pool = openPool({ connection, max, patient });
-  const db: Database = drizzle(pool, { schema });
+  const db: Database = drizzle(pool);
   // Drizzle's own does not give the connection back when "begin" fails on it.
   db.transaction = async (work, config) => {
     const client = await pool.connect();
     let failure: unknown;
     try {
-      return await drizzle(client, { schema }).transaction(work, config);
+      return await drizzle(client).transaction(work, config);
     } catch (error) {
       failure = error;
       throw error;
