@@ -12,7 +12,7 @@ export type Ctx = {
   secrets: Secrets;
   /** Issuer of operators' identities; null where there is none. */
   oidc: Oidc | null;
-  /** What everybody may ask for, without credentials and often, is read for all of them at once. */
+  /** What is asked for often, and may be some seconds old, is read for all who ask at once. */
   share: Share;
   /** The time that decides: the database's clock; tests inject another. */
   now: () => SQL;

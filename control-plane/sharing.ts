@@ -1,10 +1,35 @@
 /** What is read takes at most this share of the time. */
-const share = 0.2;
+const largestShare = 0.2;
+
+/** Reads for many what has a name, or what was read under it a moment ago. */
+export type Share = <Value>(name: string, read: () => Promise<Value>) => Promise<Value>;
 
 /**
- * Reads for many at once: who asks again within so many milliseconds, or longer where reading is slow,
- * gets what was read before.
+ * Shares readings by name, in this process: who asks again within so many milliseconds, or longer where reading is
+ * slow, gets what was read before. What is forgotten leaves nothing behind.
  */
+export function openShare({ milliseconds }: { milliseconds: number }): Share {
+  const readings = new Map<string, Promise<unknown>>();
+  return <Value>(name: string, read: () => Promise<Value>): Promise<Value> => {
+    const known = readings.get(name);
+    if (known) return known as Promise<Value>;
+    const began = performance.now();
+    const latest = read();
+    readings.set(name, latest);
+    const forget = () => readings.delete(name);
+    latest.then(
+      () =>
+        setTimeout(
+          forget,
+          Math.max(milliseconds, (performance.now() - began) / largestShare),
+        ).unref(),
+      forget,
+    );
+    return latest;
+  };
+}
+
+/** The same for one reading. */
 export function shared<Value>({
   milliseconds,
   read,
@@ -12,28 +37,6 @@ export function shared<Value>({
   milliseconds: number;
   read: () => Promise<Value>;
 }): () => Promise<Value> {
-  let latest: Promise<Value> | null = null;
-  const forget = () => (latest = null);
-  return () => {
-    if (latest) return latest;
-    const began = performance.now();
-    latest = read();
-    latest.then(
-      () => setTimeout(forget, Math.max(milliseconds, (performance.now() - began) / share)).unref(),
-      forget,
-    );
-    return latest;
-  };
-}
-
-/** Reads for many what has a name, or what was read under it a moment ago. */
-export type Share = <Value>(name: string, read: () => Promise<Value>) => Promise<Value>;
-
-/** Shares readings by name, in this process, for so many milliseconds. Names must be few: they stay. */
-export function openShare({ milliseconds }: { milliseconds: number }): Share {
-  const readings = new Map<string, () => Promise<unknown>>();
-  return async <Value>(name: string, read: () => Promise<Value>) => {
-    if (!readings.has(name)) readings.set(name, shared({ milliseconds, read }));
-    return readings.get(name)!() as Promise<Value>;
-  };
+  const share = openShare({ milliseconds });
+  return () => share("", read);
 }

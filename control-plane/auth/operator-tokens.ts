@@ -114,11 +114,14 @@ export async function authenticateOperator(
       name: operatorTokens.name,
       scope: operatorTokens.scope,
       expired: sql<boolean>`coalesce(${operatorTokens.expiresAt} <= ${ctx.now()}, false)`,
+      used: sql<boolean>`coalesce(${operatorTokens.lastUsedAt} >= date_trunc('minute', ${ctx.now()}), false)`,
     })
     .from(operatorTokens)
-    .where(and(eq(operatorTokens.hash, hashToken(token)), isNull(operatorTokens.revokedAt)));
+    .where(and(eq(operatorTokens.hash, hashToken(token)), isNull(operatorTokens.revokedAt)))
+    .prepare("operator token")
+    .execute();
   if (!found) throw new AppError("not-authenticated", "the operator token is unknown or revoked");
   if (found.expired) throw new AppError("not-authenticated", "the operator token has expired");
-  await noteUse(ctx, found);
+  if (!found.used) await noteUse(ctx, found);
   return { id: found.id, name: found.name, scope: found.scope };
 }

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, randomBytes } from "node:crypto";
-import { asc, eq, gt, sql } from "drizzle-orm";
+import { asc, gt, sql } from "drizzle-orm";
 import { calculateJwkThumbprint, importJWK, SignJWT } from "jose";
 import { AppError } from "../../protocol/errors.ts";
 import { signatureAlgorithm, tokenTypes } from "../../protocol/order.ts";
@@ -115,10 +115,11 @@ async function signerOf(ctx: KeyCtx, { row }: { row: Row }): Promise<TaskSigner>
     token.setProtectedHeader({ alg: signatureAlgorithm, typ: type, kid: row.kid }).sign(key);
 }
 
+// Shared readings are seconds old: a key is published long before it is used, and kept long after.
+
 /** What signs with the key in use. */
-export async function openTaskSigner(ctx: KeyCtx): Promise<TaskSigner> {
-  return signerOf(ctx, { row: current(await readRows(ctx)) });
-}
+export const openTaskSigner = (ctx: KeyCtx & Pick<Ctx, "share">): Promise<TaskSigner> =>
+  ctx.share("task signer", async () => signerOf(ctx, { row: current(await readRows(ctx)) }));
 
 /** Thumbprint (RFC 7638) of the key in use. */
 export async function fingerprint(ctx: Pick<Ctx, "db" | "now">): Promise<string> {
@@ -136,14 +137,23 @@ export async function openSignerOf(ctx: KeyCtx, { kid }: { kid: string }) {
   return { sign: await signerOf(ctx, { row }), key };
 }
 
+const publicKeys = (ctx: Pick<Ctx, "db" | "now" | "share">) =>
+  ctx.share("public task keys", async () => {
+    const keys = (await readRows(ctx)).map(
+      async ({ kid, x }) =>
+        [kid, await importJWK({ kty: "OKP", crv: "Ed25519", x }, signatureAlgorithm)] as const,
+    );
+    return new Map(await Promise.all(keys));
+  });
+
 /** The public key of a kid that this fleet's keys have, or had. @throws AppError `not-authenticated`. */
-export async function taskKeyOf({ db }: Pick<Ctx, "db">, { kid }: { kid: string | undefined }) {
-  const [row] = await db
-    .select()
-    .from(taskKeys)
-    .where(eq(taskKeys.kid, kid ?? ""));
-  if (!row) throw new AppError("not-authenticated", "the token is not signed by this fleet");
-  return importJWK({ kty: "OKP", crv: "Ed25519", x: row.x }, signatureAlgorithm);
+export async function taskKeyOf(
+  ctx: Pick<Ctx, "db" | "now" | "share">,
+  { kid }: { kid: string | undefined },
+) {
+  const key = (await publicKeys(ctx)).get(kid ?? "");
+  if (!key) throw new AppError("not-authenticated", "the token is not signed by this fleet");
+  return key;
 }
 
 const jwkOf = ({ kid, x }: { kid: string; x: string }) => ({
@@ -170,11 +180,12 @@ export async function pinnedKeys(ctx: Pick<Ctx, "db" | "now">) {
 }
 
 /** Changes when the pinned keys do. */
-export async function pinnedKeysVersion(ctx: Pick<Ctx, "db" | "now">): Promise<string> {
-  const { keys } = await pinnedKeys(ctx);
-  const kids = keys.map(({ kid }) => kid).join(" ");
-  return createHash("sha256").update(kids).digest("base64url");
-}
+export const pinnedKeysVersion = (ctx: Pick<Ctx, "db" | "now" | "share">): Promise<string> =>
+  ctx.share("version of the pinned keys", async () => {
+    const { keys } = await pinnedKeys(ctx);
+    const kids = keys.map(({ kid }) => kid).join(" ");
+    return createHash("sha256").update(kids).digest("base64url");
+  });
 
 /**
  * The keys to pin, signed with the newest key that the agent has pinned already: the chain of trust

@@ -24,7 +24,7 @@ const controlPlaneAudience = "control-plane";
 
 type Attempt = { taskId: string; hostId: string; attempt: number };
 
-type KeyCtx = Pick<Ctx, "db" | "now" | "secrets">;
+type KeyCtx = Pick<Ctx, "db" | "now" | "secrets" | "share">;
 type FleetCtx = Pick<Ctx, "secrets">;
 
 function sign(

@@ -25,6 +25,15 @@ test("a reading that failed is not kept", async () => {
   expect(await read()).toBe(2);
 });
 
+test("a name whose reading is forgotten is read anew", async () => {
+  const share = openShare({ milliseconds: 50 });
+  let readings = 0;
+  const read = async () => ++readings;
+  expect(await share("a", read)).toBe(1);
+  await sleep(200);
+  expect(await share("a", read)).toBe(2);
+});
+
 test("readings of one name are shared, and those of another are not", async () => {
   const share = openShare({ milliseconds: 60_000 });
   let readings = 0;
