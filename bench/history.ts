@@ -61,7 +61,7 @@ async function oneRun(ctx: Ctx, timings: Timings, { round }: { round: number }):
   const hosts = await ctx.db.select().from(schema.hosts);
   const isMaster = ({ roles }: (typeof hosts)[number]) => Number(roles.includes("ftp"));
   for (const host of hosts.toSorted((left, right) => isMaster(left) - isMaster(right))) {
-    const lease = await timed(timings, "lease", () =>
+    const { lease } = await timed(timings, "lease", () =>
       leaseTask(ctx, { host, busy: [], pollId: randomUUID() }),
     );
     const { sub, attempt } = decodeJwt<{ attempt: number }>(lease!.order);

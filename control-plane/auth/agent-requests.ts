@@ -45,7 +45,9 @@ export async function verifyAgentRequest(
   const [host] = await db
     .select()
     .from(hosts)
-    .where(eq(hosts.id, claimedIssuer(token)));
+    .where(eq(hosts.id, claimedIssuer(token)))
+    .prepare("host of an agent")
+    .execute();
   if (!host) throw refuse("the agent's host is unknown");
   if (!host.signingKey)
     throw new AppError(

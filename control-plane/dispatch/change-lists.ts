@@ -1,18 +1,10 @@
-import { and, asc, desc, eq, gt, isNull, lte, or, sql } from "drizzle-orm";
+import { and, desc, eq, gt, isNull, lte, or, sql } from "drizzle-orm";
 import type { Carry } from "../../protocol/order.ts";
 import type { ChangeList } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
 import { insertAuditEvent } from "../db/queries/audit-events.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
-import {
-  attempts,
-  changeLists,
-  hosts,
-  projects,
-  replicas,
-  type runs,
-  tasks,
-} from "../db/schema.ts";
+import { attempts, changeLists, hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
 
 /** Generations whose lists an order may name; the master keeps as many. */
 const keptLists = 100;
@@ -55,59 +47,45 @@ export async function keepChangeList(
     );
 }
 
+/** A published generation's change list, as the control plane knows it. */
+export type ListedChanges = { generation: number; digest: string; entries: number };
+
+/** The lists between a replica's generation and its run's, in order; for queries that join both. */
+export const listsToCarry = sql<ListedChanges[]>`(
+  select coalesce(json_agg(json_build_object('generation', l.generation, 'digest', l.digest,
+    'entries', l.entries) order by l.generation), '[]')
+  from change_lists l where l.project_id = ${replicas.projectId}
+    and l.generation > ${replicas.generation} and l.generation <= ${runs.generation})`;
+
 /** What an FTP host brings its tree to, and the lists that lead there; none where exactness is in doubt. */
-export async function carryOf(
-  ctx: Pick<Ctx, "db" | "now">,
-  {
-    project,
-    run,
-    replica,
-  }: {
-    project: ProjectRow;
-    run: typeof runs.$inferSelect;
-    replica: typeof replicas.$inferSelect;
-  },
-): Promise<Carry> {
+export function carryOf({
+  project,
+  run,
+  replica,
+  lists,
+  reconcile,
+}: {
+  project: ProjectRow;
+  run: typeof runs.$inferSelect;
+  replica: typeof replicas.$inferSelect;
+  lists: ListedChanges[];
+  /** Its last comparison of the whole tree is too long ago. */
+  reconcile: boolean;
+}): Carry {
   const generation = run.generation!;
   const from = Math.min(replica.generation, generation);
   const scan = { generation, from, lists: null, files: project.files, reconcile: false };
   if (from === 0 || replica.scannedAt === null || replica.root !== replica.syncedRoot) return scan;
-  const lists = await ctx.db
-    .select({
-      generation: changeLists.generation,
-      digest: changeLists.digest,
-      entries: changeLists.entries,
-    })
-    .from(changeLists)
-    .where(
-      and(
-        eq(changeLists.projectId, project.id),
-        gt(changeLists.generation, from),
-        lte(changeLists.generation, generation),
-      ),
-    )
-    .orderBy(asc(changeLists.generation));
   const entries = lists.reduce((sum, list) => sum + list.entries, 0);
   if (
     lists.length < generation - from ||
     entries > Math.max(alwaysFew, project.files * largestShare)
   )
     return scan;
-  const [due] = await ctx.db
-    .select({ hostId: replicas.hostId })
-    .from(replicas)
-    .innerJoin(projects, eq(projects.id, replicas.projectId))
-    .where(
-      and(
-        eq(replicas.projectId, project.id),
-        eq(replicas.hostId, replica.hostId),
-        isDueToReconcile(ctx),
-      ),
-    );
   return {
     ...scan,
     lists: lists.map((list) => ({ generation: list.generation, digest: list.digest })),
-    reconcile: due !== undefined,
+    reconcile,
   };
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { eq, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Poll } from "../../protocol/fleet.ts";
@@ -68,6 +69,20 @@ async function meet(ctx: Ctx, { hostId, poll }: { hostId: string; poll: Poll }):
   return met;
 }
 
+/** Milliseconds after which it is worth a write that a host has been seen again. */
+const seenMilliseconds = 10_000;
+
+/** Does a poll say nothing but what its host's row says? A lease asks again whether the host may have one. */
+const isKnown = ({ host, poll }: { host: HostRow; poll: Poll }): boolean =>
+  host.quarantinedAt === null &&
+  (poll.instance === undefined || host.instance === poll.instance.id) &&
+  poll.facts === undefined &&
+  poll.clock === undefined &&
+  host.agentVersion === poll.agentVersion &&
+  host.daemonPort === poll.daemonPort &&
+  isDeepStrictEqual(host.roots, poll.roots) &&
+  Math.abs(Date.now() - Number(host.lastSeenAt)) < seenMilliseconds;
+
 /**
  * Notes that an agent polled. Answers null where it is the process that is known, or the next one; else what
  * it has to say with its next poll before it is believed to be alive. @throws AppError `agent-revoked`, `host-quarantined`.
@@ -76,6 +91,7 @@ export async function noteAgent(
   ctx: Ctx,
   { host, poll }: { host: HostRow; poll: Poll },
 ): Promise<string | null> {
+  if (isKnown({ host, poll })) return null;
   // Nearly always: one statement.
   const seen = await noteSeen(ctx, { hostId: host.id, poll });
   const met = seen

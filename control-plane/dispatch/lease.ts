@@ -1,7 +1,5 @@
-import { and, eq, isNotNull, sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { PollAnswer } from "../../protocol/fleet.ts";
-import type { Instance } from "../../protocol/instance.ts";
-import type { SyncSpec } from "../../protocol/order.ts";
 import {
   type HeartbeatAnswer,
   nothingDone,
@@ -13,83 +11,69 @@ import { openTaskSigner } from "../auth/task-keys.ts";
 import { signOrder, signTaskToken } from "../auth/task-tokens.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import type { Ctx } from "../context.ts";
-import { attempts, tasks } from "../db/schema.ts";
+import { transactAtOnce } from "../db/at-once.ts";
+import { hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
+import { isDueToReconcile, listsToCarry } from "./change-lists.ts";
 import { finishAttempt } from "./finish.ts";
-import { leasable } from "./leasable.ts";
-import { syncSpec } from "./sync-spec.ts";
+import { type Asking, cancelledTasks, waiting } from "./leasable.ts";
+import { masterOfProject, type OrderFacts, syncSpec } from "./sync-spec.ts";
 
 /** Seconds that a lease lasts without a heartbeat. */
 export const leaseSeconds = 120;
 /** Seconds between heartbeats: several may be lost before a lease is. */
 const heartbeatSeconds = 10;
 
-type TaskRow = typeof tasks.$inferSelect;
+/**
+ * Makes those wait who might take what is being taken. The poll may be held twice, once on a connection that is
+ * dead: one lease for both. And two hosts must not each see the last place at an upstream, or at a master, free.
+ */
+const lockOutOthers = ({ pollId, host }: { pollId: string; host: HostRow }) => sql`/* lease lock */
+  select pg_advisory_xact_lock(hashtextextended(${pollId}, 0)), (
+    select pg_advisory_xact_lock(hashtext('mirrorfleet limits')) from fleet
+    where ${host.roles.includes("master")} or exists (select from hosts where serves is not null))`;
 
-type Asking = {
-  host: HostRow;
-  pollId: string;
-  busy: string[];
-  instance?: Instance | undefined;
-};
+/** Leases the task that has waited longest, by its project's priority, of those that may be leased; unless the poll has one. */
+const leaseNext = (ctx: Pick<Ctx, "now">, asking: Asking) => sql`/* lease */
+  with leased as (
+    update tasks set state = 'leased', attempt = attempt + 1, poll_id = ${asking.pollId},
+      lease_until = ${ctx.now()} + ${leaseSeconds} * interval '1 second',
+      progress = null, started_at = coalesce(started_at, ${ctx.now()})
+    where id = (
+      select t.id ${waiting(ctx, asking)}
+      order by t.queued_at - p.priority * interval '10 minutes', t.id
+      limit 1 for update of t skip locked)
+    and not exists (select from tasks held where held.poll_id = ${asking.pollId})
+    returning id, attempt)
+  insert into attempts (task_id, attempt, state, started_at)
+  select id, attempt, 'running', ${ctx.now()} from leased`;
 
-/** The lease that an earlier, unanswered poll of the same id took. */
-async function leaseOfPoll(ctx: Ctx, { hostId, pollId }: { hostId: string; pollId: string }) {
-  const [task] = await ctx.db
-    .select()
-    .from(tasks)
-    .where(and(eq(tasks.pollId, pollId), eq(tasks.hostId, hostId), eq(tasks.state, "leased")));
-  return task;
-}
-
-/** The task of a host that has waited longest, by its project's priority, of those that may be leased. */
-const nextTask = (ctx: Ctx, { host, busy, instance }: Omit<Asking, "pollId">) => sql`(
-  select t.id ${leasable(ctx, { hostId: host.id })}
-    ${instance === undefined ? sql`` : sql`and h.instance = ${instance.id}`}
-    ${busy.length === 0 ? sql`` : sql`and p.name <> all(string_to_array(${busy.join(",")}, ','))`}
-  order by t.queued_at - p.priority * interval '10 minutes', t.id
-  limit 1
-  for update of t skip locked)`;
-
-async function leaseWaitingTask(
-  ctx: Ctx,
-  { pollId, ...asking }: Asking,
-): Promise<TaskRow | undefined> {
-  const { host } = asking;
-  const now = ctx.now();
-  // Two hosts must not each see the last place at an upstream, or at a master, free.
-  await ctx.db.execute(
-    sql`select pg_advisory_xact_lock(hashtext('mirrorfleet limits')) from fleet
-      where ${host.roles.includes("master")} or exists (select from hosts where serves is not null)`,
-  );
-  const [task] = await ctx.db
-    .update(tasks)
-    .set({
-      state: "leased",
-      attempt: sql`${tasks.attempt} + 1`,
-      leaseUntil: sql`${now} + ${leaseSeconds} * interval '1 second'`,
-      pollId,
-      progress: null,
-      startedAt: sql`coalesce(${tasks.startedAt}, ${now})`,
+/** What a poll holds, with all that its order depends on; and what its host is to end. */
+const readHeld = ({ db, now }: Pick<Ctx, "db" | "now">, { hostId, pollId }: Asking) =>
+  db
+    .select({
+      cancelled: cancelledTasks({ hostId }),
+      task: tasks,
+      run: runs,
+      project: projects,
+      replica: replicas,
+      master: masterOfProject,
+      lists: listsToCarry,
+      reconcile: sql<boolean>`coalesce(${isDueToReconcile({ now })}, false)`,
+      now: sql`${now()}`.mapWith(tasks.queuedAt),
     })
-    .where(sql`${tasks.id} = ${nextTask(ctx, asking)}`)
-    .returning();
-  if (!task) return undefined;
-  await ctx.db
-    .insert(attempts)
-    .values({ taskId: task.id, attempt: task.attempt, state: "running", startedAt: sql`${now}` });
-  return task;
-}
-
-/** The task's order, or why there can be none: that task fails, and does not hold up the host's others. */
-async function specOrFault(
-  ctx: Ctx,
-  input: { task: TaskRow; host: HostRow },
-): Promise<SyncSpec | AppError> {
-  return syncSpec(ctx, input).catch((error: unknown) => {
-    if (error instanceof AppError && error.code === "internal") return error;
-    throw error;
-  });
-}
+    .from(hosts)
+    .leftJoin(
+      tasks,
+      and(eq(tasks.hostId, hosts.id), eq(tasks.pollId, pollId), sql`${tasks.state} = 'leased'`),
+    )
+    .leftJoin(runs, eq(runs.id, tasks.runId))
+    .leftJoin(projects, eq(projects.id, tasks.projectId))
+    .leftJoin(
+      replicas,
+      and(eq(replicas.projectId, tasks.projectId), eq(replicas.hostId, tasks.hostId)),
+    )
+    .where(eq(hosts.id, hostId))
+    .prepare("held by a poll");
 
 /** Result of a task for which no order could be made. */
 const noOrder: Result = {
@@ -99,73 +83,45 @@ const noOrder: Result = {
   logBytes: 0,
 };
 
-/**
- * Leases the host's next task and signs its order; null where nothing waits, or nothing may begin.
- * `busy`: projects that it works on by standing orders; `instance`: the process that asks, where it says so:
- * one that another has replaced while its poll was held gets nothing.
- */
-export async function leaseTask(
+async function signLease(
   ctx: Ctx,
-  { host, pollId, busy, instance }: Asking,
+  { facts, pollId }: { facts: OrderFacts; pollId: string },
 ): Promise<PollAnswer["lease"]> {
-  const lease = await ctx.db.transaction(async (tx) => {
-    const inner = { ...ctx, db: tx };
-    // The poll may be held twice, once on a connection that is dead: one lease for both.
-    await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${pollId}, 0))`);
-    const task =
-      (await leaseOfPoll(inner, { hostId: host.id, pollId })) ??
-      (await leaseWaitingTask(inner, { host, pollId, busy, instance }));
-    return task && { task, sync: await specOrFault(inner, { task, host }) };
+  const { id: taskId, hostId, attempt } = facts.task;
+  const sync = await syncSpec(ctx, facts).catch((error: unknown) => {
+    if (error instanceof AppError && error.code === "internal") return error;
+    throw error;
   });
-  if (!lease) return null;
-  const { task, sync } = lease;
   if (sync instanceof AppError) {
-    ctx.log.error({ err: sync, task: task.id }, "no order can be made for a task");
-    await finishAttempt(ctx, { taskId: task.id, attempt: task.attempt, result: noOrder });
+    // It fails, and does not hold up the host's others.
+    ctx.log.error({ err: sync, task: taskId }, "no order can be made for a task");
+    await finishAttempt(ctx, { taskId, attempt, result: noOrder });
     return null;
   }
-  const signer = await openTaskSigner(ctx);
-  const attempt = { signer, taskId: task.id, hostId: host.id, attempt: task.attempt };
-  return {
-    order: await signOrder(ctx, { ...attempt, sync }),
-    taskToken: await signTaskToken(ctx, { ...attempt, lease: pollId }),
-    leaseSeconds,
-    heartbeatSeconds,
-  };
+  const signed = { signer: await openTaskSigner(ctx), taskId, hostId, attempt };
+  const [order, taskToken] = await Promise.all([
+    signOrder(ctx, { ...signed, sync }),
+    signTaskToken(ctx, { ...signed, lease: pollId }),
+  ]);
+  return { order, taskToken, leaseSeconds, heartbeatSeconds };
 }
 
-/** Seconds until a task of the host that waits out its back-off may be leased; null where none does. */
-export async function secondsToNextTask(
+/** Leases the host's next task and signs its order; null where nothing waits, or nothing may begin. */
+export async function leaseTask(
   ctx: Ctx,
-  { hostId }: { hostId: string },
-): Promise<number | null> {
-  const [row] = await ctx.db
-    .select({
-      seconds: sql<string | null>`extract(epoch from min(${tasks.notBefore}) - ${ctx.now()})`,
-    })
-    .from(tasks)
-    .where(
-      and(
-        eq(tasks.hostId, hostId),
-        eq(tasks.state, "queued"),
-        sql`${tasks.notBefore} > ${ctx.now()}`,
-      ),
-    );
-  return row?.seconds == null ? null : Number(row.seconds);
-}
-
-/** Tasks that a host works on and that an operator cancelled: each answer to a poll names them. */
-export async function cancelledTasks(
-  { db }: Pick<Ctx, "db">,
-  { hostId }: { hostId: string },
-): Promise<string[]> {
-  const rows = await db
-    .select({ id: tasks.id })
-    .from(tasks)
-    .where(
-      and(eq(tasks.hostId, hostId), eq(tasks.state, "leased"), isNotNull(tasks.cancelRequestedAt)),
-    );
-  return rows.map(({ id }) => id);
+  { host, ...input }: { host: HostRow } & Omit<Asking, "hostId">,
+): Promise<Pick<PollAnswer, "lease" | "cancelled">> {
+  const asking = { ...input, hostId: host.id };
+  const { pollId } = asking;
+  const [, , [held]] = await transactAtOnce(ctx.db, (tx) => [
+    tx.execute(lockOutOthers({ pollId, host })),
+    tx.execute(leaseNext(ctx, asking)),
+    readHeld({ ...ctx, db: tx }, asking),
+  ]);
+  if (!held?.task) return { lease: null, cancelled: held?.cancelled ?? [] };
+  const { cancelled, ...read } = held;
+  const facts = { ...(read as Omit<OrderFacts, "host">), host };
+  return { lease: await signLease(ctx, { facts, pollId }), cancelled };
 }
 
 /** Extends a lease and keeps the progress. @throws AppError `stale-attempt`. */
@@ -178,22 +134,15 @@ export async function heartbeat(
     progress,
   }: { taskId: string; attempt: number; lease?: string | undefined; progress: Progress | null },
 ): Promise<HeartbeatAnswer> {
-  const [extended] = await ctx.db
-    .update(tasks)
-    .set({
-      leaseUntil: sql`${ctx.now()} + ${leaseSeconds} * interval '1 second'`,
-      ...(progress && { progress }),
-    })
-    .where(
-      and(
-        eq(tasks.id, taskId),
-        eq(tasks.attempt, attempt),
-        eq(tasks.state, "leased"),
-        lease === undefined ? undefined : eq(tasks.pollId, lease),
-      ),
-    )
-    .returning({ cancelRequestedAt: tasks.cancelRequestedAt });
+  const {
+    rows: [extended],
+  } = await ctx.db.execute<{ cancel: boolean }>(sql`/* heartbeat */
+    update tasks set lease_until = ${ctx.now()} + ${leaseSeconds} * interval '1 second',
+      progress = coalesce(${progress && JSON.stringify(progress)}::jsonb, progress)
+    where id = ${taskId} and attempt = ${attempt} and state = 'leased'
+      and (${lease ?? null}::uuid is null or poll_id = ${lease ?? null})
+    returning cancel_requested_at is not null cancel`);
   if (!extended)
     throw new AppError("stale-attempt", `attempt ${attempt} of this task holds no lease: end it`);
-  return { leaseSeconds, heartbeatSeconds, cancel: extended.cancelRequestedAt !== null };
+  return { leaseSeconds, heartbeatSeconds, cancel: extended.cancel };
 }

@@ -13,7 +13,7 @@ import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
 import { projects, replicas } from "../db/schema.ts";
 import { nextRun } from "../schedule/next-run.ts";
-import { specOfReplica } from "./sync-spec.ts";
+import { masterOfProject, type Place, specOfReplica } from "./sync-spec.ts";
 
 /** Orders on one page of the answer. */
 const pageSize = 50;
@@ -58,7 +58,10 @@ export async function standingVersion(
 ): Promise<string> {
   const {
     rows: [row],
-  } = await ctx.db.execute<{ facts: string | null; period: string }>(sql`
+  } = await ctx.db.execute<{
+    facts: string | null;
+    period: string;
+  }>(sql`/* version of standing orders */
     select string_agg(s.facts, ',' order by s.id) facts,
       floor((extract(epoch from ${ctx.now()}) + (hashtext(${hostId}) & 32767)) / ${renewSeconds})::text period
     from (${standingProjects(ctx, { hostId })}) s`);
@@ -96,24 +99,16 @@ function slowest({ rsync, bandwidthWindows }: ProjectRow): number | null {
 async function orderOf(
   ctx: Ctx,
   {
-    project,
-    replica,
-    host,
     signer,
     upstreamParallel,
     now,
-  }: {
-    project: ProjectRow;
-    replica: typeof replicas.$inferSelect;
-    host: HostRow;
-    signer: TaskSigner;
-    upstreamParallel: number | null;
-    now: Date;
-  },
+    ...place
+  }: Place & { signer: TaskSigner; upstreamParallel: number | null; now: Date },
 ): Promise<string | null> {
+  const { project, replica, host } = place;
   const occurrences = occurrencesOf(project, { now });
   if (occurrences.length === 0) return null;
-  const spec = await specOfReplica(ctx, { project, replica, host });
+  const spec = await specOfReplica(ctx, place);
   const { role } = replica;
   const limited = role === "master" && project.upstreamHost !== null && upstreamParallel !== null;
   const claims: Omit<StandingClaims, "iss" | "aud" | "sub" | "jti" | "iat" | "nbf" | "exp"> = {
@@ -148,7 +143,7 @@ export async function standingOrders(
   const time = new Date().toISOString();
   if (page.length === 0) return { version, orders: [], next: null, time };
   const rows = await ctx.db
-    .select({ project: projects, replica: replicas })
+    .select({ project: projects, replica: replicas, master: masterOfProject })
     .from(projects)
     .innerJoin(replicas, and(eq(replicas.projectId, projects.id), eq(replicas.hostId, host.id)))
     .where(

@@ -1,4 +1,4 @@
-import { and, eq, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Step, SyncSpec } from "../../protocol/order.ts";
 import { parseRsyncUrl, type RsyncOptions, type Source } from "../../protocol/rsync.ts";
@@ -7,27 +7,28 @@ import { decryptAtRest } from "../auth/at-rest.ts";
 import { seal } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
-import { hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
+import { projects, type replicas, type runs, type tasks } from "../db/schema.ts";
 import { endOfWindow } from "../schedule/time-window.ts";
-import { carryOf } from "./change-lists.ts";
+import { carryOf, type ListedChanges } from "./change-lists.ts";
 import { daemonPasswordOf } from "./daemon-users.ts";
 
-type TaskRow = typeof tasks.$inferSelect;
+/** A project's master as the source of its FTP hosts. `root`: where the project is there; null: in its first. */
+type Master = Pick<HostRow, "addresses" | "daemonPort" | "roots" | "facts"> & {
+  root: string | null;
+};
+
+/** A project's master, for queries that join `projects`. */
+export const masterOfProject = sql<Master>`(
+  select json_build_object('root', mr.synced_root, 'addresses', m.addresses,
+    'daemonPort', m.daemon_port, 'roots', m.roots, 'facts', m.facts)
+  from replicas mr join hosts m on m.id = mr.host_id
+  where mr.project_id = ${projects.id} and mr.role = 'master')`;
 
 /** The master's rsync daemon as the source of a project. @throws AppError `unavailable` before the master's first poll. */
-async function masterSource(
-  { db }: Pick<Ctx, "db">,
-  { project, host }: { project: ProjectRow; host: HostRow },
-): Promise<Source> {
-  const [row] = await db
-    .select({ host: hosts, root: replicas.syncedRoot })
-    .from(replicas)
-    .innerJoin(hosts, eq(hosts.id, replicas.hostId))
-    .where(and(eq(replicas.projectId, project.id), eq(replicas.role, "master")));
-  const master = row?.host;
-  const root = row?.root ?? master?.roots[0]?.path;
-  const module = master?.roots.find(({ path }) => path === root)?.module;
-  if (!master?.daemonPort || !module) {
+function masterSource({ project, host, master }: Place): Source {
+  const root = master.root ?? master.roots[0]?.path;
+  const module = master.roots.find(({ path }) => path === root)?.module;
+  if (!master.daemonPort || !module) {
     throw new AppError(
       "unavailable",
       `the master of project ${project.name} has not said where its rsync daemon serves it`,
@@ -99,30 +100,39 @@ function bandwidthAt(
 /** Triggers that trust the sentinel. */
 const asksItself = new Set(["schedule", "push"]);
 
-type Place = { project: ProjectRow; replica: typeof replicas.$inferSelect; host: HostRow };
+/** A replica with what is around it. */
+export type Place = {
+  project: ProjectRow;
+  replica: typeof replicas.$inferSelect;
+  host: HostRow;
+  master: Master;
+};
 
 /** The rsync of a pull from the master. */
-async function masterSteps(ctx: Ctx, { project, host }: Omit<Place, "replica">): Promise<Step[]> {
-  const sealedPassword = await seal({
-    secret: daemonPasswordOf(ctx, { host }),
-    key: host.sealingKey!,
-  });
-  const source = await masterSource(ctx, { project, host });
+async function masterSteps(ctx: Ctx, place: Place): Promise<Step[]> {
+  const { project, host } = place;
+  const source = masterSource(place);
+  const key = host.sealingKey!;
+  // Many tasks of a host come at a time.
+  const sealedPassword = await ctx.share(`password of ${host.signingKey!.x} for ${key.x}`, () =>
+    seal({ secret: daemonPasswordOf(ctx, { host }), key }),
+  );
   return [{ sources: [{ source, sealedPassword }], destination: project.path, sentinel: null }];
 }
 
 /** What each sync of a replica has, whoever asks for it: by the schedule, with nothing approved. */
 export async function specOfReplica(
   ctx: Ctx,
-  { project, replica, host }: Place,
+  place: Place,
 ): Promise<Omit<SyncSpec, "publish" | "carry" | "undo">> {
+  const { project, replica } = place;
   const fromUpstream = replica.role === "master";
   const steps = fromUpstream ? upstreamSteps : masterSteps;
   return {
     project: project.name,
     path: project.path,
     root: replica.root,
-    steps: await steps(ctx, { project, host }),
+    steps: await steps(ctx, place),
     // Filters chose what the master has: an FTP host takes all of that.
     options: { ...project.rsync, ...(!fromUpstream && { filters: [] }) },
     limits: {
@@ -137,35 +147,28 @@ export async function specOfReplica(
   };
 }
 
+/** What an order depends on, as it is read for one task. */
+export type OrderFacts = Place & {
+  task: typeof tasks.$inferSelect;
+  run: typeof runs.$inferSelect;
+  lists: ListedChanges[];
+  reconcile: boolean;
+  now: Date;
+};
+
 /** What an order says for one task: from where, to where, how, within which limits. */
-export async function syncSpec(
-  ctx: Ctx,
-  { task, host }: { task: TaskRow; host: HostRow },
-): Promise<SyncSpec> {
-  const [row] = await ctx.db
-    .select({ project: projects, run: runs, replica: replicas, now: sql<string>`${ctx.now()}` })
-    .from(runs)
-    .innerJoin(projects, eq(projects.id, runs.projectId))
-    .innerJoin(
-      replicas,
-      and(eq(replicas.projectId, runs.projectId), eq(replicas.hostId, task.hostId)),
-    )
-    .where(eq(runs.id, task.runId));
-  const { project, run, replica, now } = row!;
+export async function syncSpec(ctx: Ctx, facts: OrderFacts): Promise<SyncSpec> {
+  const { task, project, run, replica, now } = facts;
   const fromUpstream = task.role === "master";
-  const spec = await specOfReplica(ctx, {
-    project,
-    host,
-    replica: { ...replica, role: task.role },
-  });
+  const spec = await specOfReplica(ctx, { ...facts, replica: { ...replica, role: task.role } });
   return {
     ...spec,
-    options: { ...spec.options, bandwidthKiBps: bandwidthAt(project, { now: new Date(now) }) },
+    options: { ...spec.options, bandwidthKiBps: bandwidthAt(project, { now }) },
     limits: { ...spec.limits, approvedDeletions: run.approvedDeletions },
     // Whoever asks by hand wants to see for himself.
     scanEverySeconds: asksItself.has(run.trigger) ? spec.scanEverySeconds : 0,
     publish: fromUpstream && !task.dryRun ? project.generation + 1 : null,
-    carry: fromUpstream ? null : await carryOf(ctx, { project, run, replica }),
+    carry: fromUpstream ? null : carryOf(facts),
     undo: fromUpstream && run.trigger === "undo" ? run.id : null,
     ...(task.dryRun && { dryRun: true as const }),
   };

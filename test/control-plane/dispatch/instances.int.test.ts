@@ -146,3 +146,23 @@ test("agents of protocol 1, which do not say which process they are, are served 
   await processOf(ftp1, "ftp1")();
   expect(await ftp1.poll()).toMatchObject({ lease: null });
 });
+
+test("a poll that says nothing new writes nothing, until it is worth a write that the host is there", async () => {
+  const { ctx, ftp1 } = fleet.current;
+  const poll = processOf(ftp1, "ftp1");
+  // The first meets the process, the second is its confirmation.
+  for (let round = 0; round < 2; round++) await poll();
+  const version = async () =>
+    (await ctx.db.execute(sql`select xmin::text, last_seen_at from hosts where name = 'ftp1'`))
+      .rows[0];
+  const known = await version();
+  await poll();
+  expect(await version()).toEqual(known);
+  await ctx.db.execute(sql`
+    update hosts set last_seen_at = now() - interval '11 seconds' where name = 'ftp1'`);
+  const before = await version();
+  await poll();
+  expect(await version()).not.toEqual(before);
+  await ftp1.poll({ facts: { rsyncVersion: "3.4.1", roots: [], quarantineDays: 0 } });
+  expect((await hostOf("ftp1")).rsyncVersion).toBe("3.4.1");
+});

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { reclaimExpired } from "../../../control-plane/dispatch/reclaim.ts";
-import { report, testResult } from "../../helpers/control-plane.ts";
+import { enrolAgent, report, testResult } from "../../helpers/control-plane.ts";
 import { createProject, openLease, readRun, trigger, useFleet } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();
@@ -116,4 +116,22 @@ test("while the database takes no writes reports are answered 503, and taken whe
   });
   await everywhere("read write");
   expect((await result()).status).toBe(200);
+});
+
+test("a task whose master has not said yet where its daemon is waits, and holds up none of its host's others", async () => {
+  const { ctx, app, operate, ftp1 } = fleet.current;
+  await enrolAgent({ app, operate }, { name: "silent", role: "master" });
+  // Queued first, and of a higher priority.
+  const silent = { name: "fedora", upstream: null, master: "silent", priority: 100 };
+  await createProject(fleet.current, silent);
+  await createProject(fleet.current, { upstream: null, master: "master" });
+  await fleet.current.master.poll();
+  await operate("POST", "/v1/projects/fedora/sync");
+  await trigger(fleet.current);
+  expect(openLease(await ftp1.poll()).sync.project).toBe("debian");
+  expect((await ftp1.poll()).lease).toBeNull();
+  await ctx.db.execute(sql`
+    update hosts set daemon_port = 8873, roots = '[{"path": "/srv/mirror", "module": "mirror"}]'
+    where name = 'silent'`);
+  expect(openLease(await ftp1.poll()).sync.project).toBe("fedora");
 });
