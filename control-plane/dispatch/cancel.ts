@@ -47,7 +47,7 @@ export async function cancelWaiting(
 export async function cancelRun(ctx: Ctx, { id }: { id: string }): Promise<void> {
   const [found] = await ctx.db.select().from(runs).where(eq(runs.id, id));
   if (!found) throw new AppError("not-found", "there is no such run");
-  const project = await lockProject(ctx.db, { where: eq(projects.id, found.projectId) });
+  const project = await lockProject(ctx.db, { id: found.projectId });
   const [run] = await ctx.db.select().from(runs).where(eq(runs.id, id)).for("update");
   if (finishedStates.has(run!.state))
     throw new AppError("conflict", `the run has ended already: it is ${run!.state}`);
@@ -61,21 +61,21 @@ export async function cancelRun(ctx: Ctx, { id }: { id: string }): Promise<void>
     return;
   }
   await cancelTasks(ctx, { where: eq(tasks.runId, id) });
-  const closed = await closeRunIfDone(ctx, { runId: id, reason });
-  if (closed) await startQueuedRun(ctx, { project });
+  const { rows: closed } = await closeRunIfDone(ctx, { runId: id, reason });
+  if (closed.length > 0) await startQueuedRun(ctx, { project });
 }
 
 /** Cancels one task. @throws AppError `not-found`, `conflict` for one that has ended. */
 export async function cancelTask(ctx: Ctx, { id }: { id: string }): Promise<void> {
   const [found] = await ctx.db.select().from(tasks).where(eq(tasks.id, id));
   if (!found) throw new AppError("not-found", "there is no such task");
-  const project = await lockProject(ctx.db, { where: eq(projects.id, found.projectId) });
+  const project = await lockProject(ctx.db, { id: found.projectId });
   const runIds = await cancelTasks(ctx, { where: eq(tasks.id, id) });
   const [runId] = runIds;
   if (runId === undefined)
     throw new AppError("conflict", `the task has ended already: it is ${found.state}`);
-  const closed = await closeRunIfDone(ctx, { runId, reason: "cancelled by an operator" });
-  if (closed && found.role === "master") await startQueuedRun(ctx, { project });
+  const { rows: closed } = await closeRunIfDone(ctx, { runId, reason: "cancelled by an operator" });
+  if (closed.length > 0 && found.role === "master") await startQueuedRun(ctx, { project });
 }
 
 /** Asks for the end of what runs on a host, and cancels what waits for it; for emergencies. */

@@ -1,37 +1,34 @@
-import { and, eq, inArray, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import { countRun } from "../db/queries/totals.ts";
-import { hosts, runs, tasks } from "../db/schema.ts";
+import type { runs } from "../db/schema.ts";
 
-/** Closes a run whose last task is done: `succeeded` when all of them were, else with a reason. Returns it when closed. */
-export async function closeRunIfDone(
-  ctx: Ctx,
-  { runId, reason }: { runId: string; reason?: string },
-): Promise<typeof runs.$inferSelect | undefined> {
-  const rows = await ctx.db
-    .select({ state: tasks.state, host: hosts.name })
-    .from(tasks)
-    .innerJoin(hosts, eq(hosts.id, tasks.hostId))
-    .where(eq(tasks.runId, runId));
-  if (rows.some(({ state }) => state === "queued" || state === "leased")) return undefined;
-  const failed = rows
-    .filter(({ state }) => state === "failed" || state === "lost")
-    .map(({ host }) => host);
-  const cancelled = rows.filter(({ state }) => state === "cancelled").map(({ host }) => host);
-  const why =
-    failed.length > 0
-      ? `failed on ${failed.join(", ")}`
-      : (reason ?? (cancelled.length > 0 ? `cancelled on ${cancelled.join(", ")}` : null));
-  const [closed] = await ctx.db
-    .update(runs)
-    .set({
-      state: failed.length > 0 ? "failed" : cancelled.length > 0 ? "cancelled" : "succeeded",
-      reason: why,
-      finishedAt: sql`${ctx.now()}`,
-    })
-    .where(and(eq(runs.id, runId), inArray(runs.state, ["running", "distributing"])))
-    .returning();
-  // What only looked is no sync that succeeded or failed.
-  if (closed && closed.trigger !== "dry-run") await countRun(ctx, closed);
-  return closed;
-}
+type Closed = Pick<typeof runs.$inferSelect, "id" | "state" | "reason">;
+
+/**
+ * Closes a run whose last task is done, and counts it: `succeeded` when all of them were, else with a reason. What only
+ * looked is no sync that succeeded or failed. Answers its row when closed. The caller holds the project's row.
+ */
+export const closeRunIfDone = (
+  { db, now }: Pick<Ctx, "db" | "now">,
+  { runId, reason = null }: { runId: string; reason?: string | null },
+) =>
+  db.execute<Closed>(sql`/* close run */
+  with done as (
+    select
+      string_agg(h.name, ', ' order by h.name) filter (where t.state in ('failed', 'lost')) failed,
+      string_agg(h.name, ', ' order by h.name) filter (where t.state = 'cancelled') cancelled
+    from tasks t join hosts h on h.id = t.host_id
+    where t.run_id = ${runId}
+    having coalesce(bool_and(t.state not in ('queued', 'leased')), true)),
+  closed as (
+    update runs set finished_at = ${now()},
+      state = case when failed is not null then 'failed' when cancelled is not null then 'cancelled' else 'succeeded' end,
+      reason = case when failed is not null then 'failed on ' || failed
+        else coalesce(${reason}, 'cancelled on ' || cancelled) end
+    from done where id = ${runId} and state in ('running', 'distributing')
+    returning id, project_id, trigger, state, reason),
+  counted as (
+    insert into run_totals (project_id, state, runs)
+    select project_id, state, 1 from closed where trigger <> 'dry-run'
+    on conflict (project_id, state) do update set runs = run_totals.runs + 1)
+  select id, state, reason from closed`);

@@ -1,87 +1,59 @@
-import { and, eq, inArray, isNotNull, isNull, lt, or, type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { ChangeList } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
+import { atOnce } from "../db/at-once.ts";
 import { generationFreshAt, keepFreshness } from "../db/queries/freshness.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
-import { hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
+import type { runs } from "../db/schema.ts";
 import { isDueToReconcile, keepChangeList } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
-import { notifyHosts } from "./wake.ts";
+import { channel } from "./wake.ts";
 
 type RunRow = typeof runs.$inferSelect;
 
-/** FTP hosts that have an agent, are not paused for the project, and lack its generation or are to be reconciled. */
-export async function hostsBehind(
-  ctx: Pick<Ctx, "db" | "now">,
+/**
+ * FTP hosts that have an agent, are not paused for the project, and lack its generation or are to be reconciled: a query
+ * of their ids.
+ */
+export const hostsBehind = (
+  ctx: Pick<Ctx, "now">,
   { id, generation }: { id: string; generation: number },
-): Promise<string[]> {
-  const rows = await ctx.db
-    .select({ hostId: replicas.hostId })
-    .from(replicas)
-    .innerJoin(hosts, eq(hosts.id, replicas.hostId))
-    .innerJoin(projects, eq(projects.id, replicas.projectId))
-    .where(
-      and(
-        eq(replicas.projectId, id),
-        eq(replicas.role, "ftp"),
-        or(lt(replicas.generation, generation), isDueToReconcile(ctx)),
-        isNull(replicas.pausedAt),
-        isNotNull(hosts.signingKey),
-        isNull(hosts.revokedAt),
-      ),
-    );
-  return rows.map(({ hostId }) => hostId);
-}
+) => sql`
+  select replicas.host_id id from replicas
+  join hosts on hosts.id = replicas.host_id join projects on projects.id = replicas.project_id
+  where replicas.project_id = ${id} and replicas.role = 'ftp' and replicas.paused_at is null
+    and (replicas.generation < ${generation} or ${isDueToReconcile(ctx)})
+    and hosts.signing_key is not null and hosts.revoked_at is null`;
 
-/** Widens the hosts' waiting tasks of earlier runs: they become this run's. Answers those hosts. */
-async function widenWaitingTasks(
-  ctx: Ctx,
-  { project, run, hostIds }: { project: ProjectRow; run: RunRow; hostIds: string[] },
-): Promise<Set<string>> {
-  const found = await ctx.db
-    .select({ id: tasks.id, runId: tasks.runId, hostId: tasks.hostId })
-    .from(tasks)
-    .where(
-      and(
-        eq(tasks.projectId, project.id),
-        inArray(tasks.hostId, hostIds),
-        eq(tasks.role, "ftp"),
-        eq(tasks.state, "queued"),
-      ),
-    )
-    .for("update", { skipLocked: true });
-  if (found.length === 0) return new Set();
-  // One a host: another may wait beside it to be tried again.
-  const waiting = [...new Map(found.map((task) => [task.hostId, task])).values()];
-  const ids = waiting.map(({ id }) => id);
-  await ctx.db.update(tasks).set({ runId: run.id }).where(inArray(tasks.id, ids));
-  for (const runId of new Set(waiting.map((task) => task.runId)))
-    await closeRunIfDone(ctx, { runId, reason: "a later run took its waiting hosts over" });
-  return new Set(waiting.map(({ hostId }) => hostId));
-}
+/**
+ * Makes a run's tasks on FTP hosts, of which `hosts` is a query, and wakes these; a task that waits already is widened:
+ * one of an earlier run becomes this run's. Answers the runs that may have none left. The caller holds the project's row.
+ */
+export const addTasks = (
+  { now }: Pick<Ctx, "now">,
+  { project, runId, hosts }: { project: ProjectRow; runId: string; hosts: SQL },
+): SQL<{ left: string | null }> => sql`
+  with wanted as (${hosts}),
+  waiting as (
+    select t.id, t.run_id, t.host_id from tasks t join wanted on wanted.id = t.host_id
+    where t.project_id = ${project.id} and t.role = 'ftp' and t.state = 'queued'
+    for update of t skip locked),
+  -- One a host: another may wait beside it to be tried again.
+  chosen as (select distinct on (host_id) * from waiting),
+  widened as (
+    update tasks set run_id = ${runId} from chosen where tasks.id = chosen.id),
+  added as (
+    insert into tasks (run_id, project_id, host_id, role, state, max_attempts, not_before, queued_at)
+    select ${runId}::uuid, ${project.id}::uuid, id, 'ftp', 'queued', ${project.maxAttempts}::int, ${now()}, ${now()}
+    from wanted where id not in (select host_id from chosen))
+  select chosen.run_id "left", pg_notify(${channel}, wanted.id::text)
+  from wanted left join chosen on chosen.host_id = wanted.id`;
 
-/** Makes a run's tasks on FTP hosts; one that waits already is widened. The caller holds the project's row. */
-export async function addTasks(
-  ctx: Ctx,
-  { project, run, hostIds }: { project: ProjectRow; run: RunRow; hostIds: string[] },
-): Promise<void> {
-  if (hostIds.length === 0) return;
-  const widened = await widenWaitingTasks(ctx, { project, run, hostIds });
-  const fresh = hostIds.filter((hostId) => !widened.has(hostId));
-  if (fresh.length === 0) return;
-  await ctx.db.insert(tasks).values(
-    fresh.map((hostId) => ({
-      runId: run.id,
-      projectId: project.id,
-      hostId,
-      role: "ftp" as const,
-      state: "queued" as const,
-      maxAttempts: project.maxAttempts,
-      notBefore: sql`${ctx.now()}`,
-      queuedAt: sql`${ctx.now()}`,
-    })),
-  );
-  await notifyHosts(ctx, { hostIds: fresh });
+/** Closes the runs of which another took all tasks that waited. */
+export async function closeLeft(ctx: Ctx, rows: { left: string | null }[]): Promise<void> {
+  const reason = "a later run took its waiting hosts over";
+  const left = new Set(rows.map((row) => row.left).filter((id) => id !== null));
+  for (const runId of left) await closeRunIfDone(ctx, { runId, reason });
 }
 
 /**
@@ -92,7 +64,31 @@ type Pulled = {
   changed: boolean;
   changeList: ChangeList | null;
   size: { files: number; bytes: number } | null;
-  freshAt: Date | SQL | null;
+  freshAt: Date | "now" | null;
+};
+
+/** Makes a generation what the project and its master have, and the run that published or carries it one that distributes. */
+const publish = (
+  { db, now }: Ctx,
+  {
+    projectId,
+    runId,
+    generation,
+    pulled: { size, freshAt },
+  }: { projectId: string; runId: string; generation: number; pulled: Pulled },
+) => {
+  const date = freshAt === "now" ? null : (freshAt?.toISOString() ?? null);
+  const fresh = sql`case when ${freshAt === "now"} then ${now()} else coalesce(${date}::timestamptz, fresh_at) end`;
+  return db.execute(sql`/* publish */
+    with project as (
+      update projects set generation = ${generation}, unpublished = false, fresh_at = ${fresh},
+        files = coalesce(${size?.files ?? null}, files), bytes = coalesce(${size?.bytes ?? null}, bytes)
+      where id = ${projectId}),
+    master as (
+      update replicas set generation = ${generation}, synced_at = ${now()}, synced_root = root, fresh_at = ${fresh}
+      where project_id = ${projectId} and role = 'master')
+    update runs set state = 'distributing', generation = ${generation}
+    where id = ${runId} and state = 'running'`);
 };
 
 /**
@@ -102,51 +98,41 @@ type Pulled = {
 export async function distribute(
   ctx: Ctx,
   { project, run, pulled }: { project: ProjectRow; run: RunRow; pulled: Pulled },
-): Promise<RunRow> {
-  const { changeList, size, freshAt } = pulled;
-  const news =
-    pulled.changed || changeList !== null || project.unpublished || project.generation === 0;
+): Promise<void> {
+  const { id: projectId } = project;
+  const { id: runId } = run;
+  const { changed, changeList } = pulled;
+  const news = changed || changeList !== null || project.unpublished || project.generation === 0;
   const generation = project.generation + (news ? 1 : 0);
-  if (news) await keepFreshness(ctx, { projectId: project.id });
-  const fresh = freshAt !== null && { freshAt: freshAt as Date };
-  await ctx.db
-    .update(projects)
-    .set({ generation, unpublished: false, ...fresh, ...size })
-    .where(eq(projects.id, project.id));
-  if (changeList) await keepChangeList(ctx, { projectId: project.id, generation, changeList });
-  await ctx.db
-    .update(replicas)
-    .set({ generation, syncedAt: sql`${ctx.now()}`, syncedRoot: sql`${replicas.root}`, ...fresh })
-    .where(and(eq(replicas.projectId, project.id), eq(replicas.role, "master")));
-  const [distributing] = await ctx.db
-    .update(runs)
-    .set({ state: "distributing", generation })
-    .where(and(eq(runs.id, run.id), eq(runs.state, "running")))
-    .returning();
-  const hostIds = await hostsBehind(ctx, { id: project.id, generation });
-  await addTasks(ctx, { project, run, hostIds });
-  const reason = news ? {} : { reason: "unchanged" };
-  return (await closeRunIfDone(ctx, { runId: run.id, ...reason })) ?? distributing!;
+  const hosts = hostsBehind(ctx, { id: projectId, generation });
+  if (changeList) await keepChangeList(ctx, { projectId, generation, changeList });
+  const [{ rows }] = await atOnce([
+    ctx.db.execute<{ left: string | null }>(sql`/* add tasks for hosts behind */
+      ${addTasks(ctx, { project, runId, hosts })}`),
+    ...(news ? [keepFreshness(ctx, { projectId })] : []),
+    publish(ctx, { projectId, runId, generation, pulled }),
+    closeRunIfDone(ctx, { runId, ...(!news && { reason: "unchanged" }) }),
+  ]);
+  await closeLeft(ctx, rows);
 }
 
-/** Marks an FTP host's replica as carrying the generation that its run published. */
-export async function advanceReplica(
-  ctx: Ctx,
+/** Marks an FTP host's replica as carrying the generation that the task's run published. */
+export const advanceReplica = (
+  ctx: Pick<Ctx, "db" | "now">,
   {
-    projectId,
-    hostId,
-    generation,
+    task: { runId, hostId },
     scanned,
-  }: { projectId: string; hostId: string; generation: number; scanned: boolean },
-): Promise<void> {
-  await ctx.db
-    .update(replicas)
-    .set({
-      generation: sql`greatest(${replicas.generation}, ${generation})`,
-      syncedAt: sql`${ctx.now()}`,
-      syncedRoot: sql`${replicas.root}`,
-      freshAt: sql`greatest(${replicas.freshAt}, ${generationFreshAt({ projectId, generation })})`,
-      ...(scanned && { scannedAt: sql`${ctx.now()}` }),
-    })
-    .where(and(eq(replicas.projectId, projectId), eq(replicas.hostId, hostId)));
-}
+  }: { task: { runId: string; hostId: string }; scanned: boolean },
+) =>
+  ctx.db.execute(sql`/* advance replica */
+    update replicas set
+      generation = greatest(replicas.generation, carried.generation),
+      synced_at = ${ctx.now()}, synced_root = root,
+      fresh_at = greatest(fresh_at, ${generationFreshAt({
+        projectId: sql`carried.project_id`,
+        generation: sql`carried.generation`,
+      })}),
+      scanned_at = case when ${scanned} then ${ctx.now()} else scanned_at end
+    from runs carried
+    where carried.id = ${runId} and replicas.project_id = carried.project_id
+      and replicas.host_id = ${hostId}`);

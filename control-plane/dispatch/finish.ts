@@ -1,17 +1,17 @@
-import { and, eq, isNotNull, sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Result } from "../../protocol/report.ts";
 import { type AttemptState, eventByOutcome } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
-import { masterIds } from "../db/queries/hosts.ts";
+import { atOnce } from "../db/at-once.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
 import { countAttempt, countWait } from "../db/queries/totals.ts";
-import { attempts, hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
+import { attempts, projects, runs, tasks } from "../db/schema.ts";
 import { reportDrift } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { advanceReplica, distribute } from "./fan-out.ts";
 import { startQueuedRun } from "./start-run.ts";
-import { notifyHosts, notifyWaitingFor } from "./wake.ts";
+import { notifyOfPlace } from "./wake.ts";
 
 type TaskRow = typeof tasks.$inferSelect;
 
@@ -41,36 +41,59 @@ function attemptStateOf(result: Result | null): AttemptState {
   return event === "succeed" ? "succeeded" : event === "cancel" ? "cancelled" : "failed";
 }
 
-/** Ends the leased attempt `attempt` of a task; undefined when that attempt holds no lease. */
-async function finishTaskIfLeased(
-  ctx: Ctx,
-  { task, result, retrySeconds }: { task: TaskRow; result: Result | null; retrySeconds: number },
-): Promise<TaskRow | undefined> {
-  const state = nextState({ task, result });
-  const again = state === "queued";
-  const pause = again ? backOffSeconds({ attempt: task.attempt, first: retrySeconds }) : 0;
-  const now = ctx.now();
-  const [ended] = await ctx.db
-    .update(tasks)
-    .set({
-      state,
-      result,
-      leaseUntil: null,
-      pollId: null,
-      notBefore: sql`${now} + ${pause} * interval '1 second'`,
-      finishedAt: again ? null : sql`${now}`,
+/** A task with its project, both locked, the project first, always: two results of one project must not wait for each other. */
+async function lockTask(ctx: Ctx, { taskId }: { taskId: string }) {
+  const [found] = await ctx.db
+    .select({
+      task: tasks,
+      project: projects,
+      hasExpired: sql<boolean>`coalesce(${tasks.leaseUntil} < ${ctx.now()}, false)`,
     })
-    .where(and(eq(tasks.id, task.id), eq(tasks.attempt, task.attempt), eq(tasks.state, "leased")))
-    .returning();
-  if (!ended) return undefined;
-  await ctx.db
-    .update(attempts)
-    .set({ state: attemptStateOf(result), result, finishedAt: sql`${now}` })
-    .where(and(eq(attempts.taskId, task.id), eq(attempts.attempt, task.attempt)));
-  // What only looked is no sync; a lease that ran out is one all the same.
-  if (!ended.dryRun || result === null) await countAttempt(ctx, { ...ended, result });
-  await countWait(ctx, { task: ended });
-  return ended;
+    .from(tasks)
+    .innerJoin(projects, eq(projects.id, tasks.projectId))
+    .where(eq(tasks.id, taskId))
+    .for("update", { of: [projects, tasks] })
+    .prepare("lock task")
+    .execute();
+  return found;
+}
+
+/** Ends the leased attempt of a task, and that of its attempts. */
+const endTaskIfLeased = (
+  { db, now }: Ctx,
+  { task, pauseSeconds }: { task: TaskRow; pauseSeconds: number },
+) => {
+  const { id, attempt, state, result } = task;
+  const kept = result && JSON.stringify(result);
+  return db.execute(sql`/* end task */
+    with ended as (
+      update tasks set state = ${state}, result = ${kept}::jsonb,
+        lease_until = null, poll_id = null,
+        not_before = ${now()} + ${pauseSeconds} * interval '1 second',
+        finished_at = case when ${state} = 'queued' then null else ${now()} end
+      where id = ${id} and attempt = ${attempt} and state = 'leased'
+      returning id, attempt, result)
+    update attempts set state = ${attemptStateOf(result)}, result = ended.result, finished_at = ${now()}
+    from ended where attempts.task_id = ended.id and attempts.attempt = ended.attempt`);
+};
+
+/** Ends the attempt of a task that is leased and locked, with all that follows. Without a result its lease was lost. */
+async function endAttempt(
+  ctx: Ctx,
+  { task, project, result }: { task: TaskRow; project: ProjectRow; result: Result | null },
+): Promise<void> {
+  const ended: TaskRow = { ...task, result, state: nextState({ task, result }) };
+  const pause = { attempt: task.attempt, first: project.retrySeconds };
+  const pauseSeconds = ended.state === "queued" ? backOffSeconds(pause) : 0;
+  await Promise.all([
+    atOnce([
+      endTaskIfLeased(ctx, { task: ended, pauseSeconds }),
+      // What only looked is no sync; a lease that ran out is one all the same.
+      ...(ended.dryRun && result !== null ? [] : [countAttempt(ctx, ended)]),
+      ...(ended.attempt === 1 ? [countWait(ctx, { task: ended })] : []),
+    ]),
+    follow(ctx, { task: ended, project }),
+  ]);
 }
 
 /** What a pull brought; the source had it when the attempt began, except where it was an undo. */
@@ -88,18 +111,6 @@ async function pulledBy(ctx: Ctx, { task, run }: { task: TaskRow; run: typeof ru
   };
 }
 
-/** A place at the master is free; where it has a limit, somebody may wait for that. */
-async function notifyHostsOfMaster(ctx: Ctx, { projectId }: { projectId: string }): Promise<void> {
-  const [limited] = await ctx.db
-    .select({ id: hosts.id })
-    .from(replicas)
-    .innerJoin(hosts, eq(hosts.id, replicas.hostId))
-    .where(
-      and(eq(replicas.projectId, projectId), eq(replicas.role, "master"), isNotNull(hosts.serves)),
-    );
-  if (limited) await notifyWaitingFor(ctx, { masterId: limited.id });
-}
-
 /**
  * What follows from a task's end: fan-out after the master's success, the run's close, the next run. The
  * caller holds the project's row.
@@ -108,37 +119,28 @@ export async function follow(
   ctx: Ctx,
   { task, project }: { task: TaskRow; project: ProjectRow },
 ): Promise<void> {
-  // Its place is free: for what waits on this host and, after a pull, for pulls from the same upstream.
-  const masters = task.role === "master" ? await masterIds(ctx) : [];
-  await notifyHosts(ctx, { hostIds: [...new Set([task.hostId, ...masters])] });
-  if (task.role === "ftp") await notifyHostsOfMaster(ctx, { projectId: task.projectId });
-  if (task.role === "master" && !task.dryRun && task.state !== "succeeded")
-    await ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, task.projectId));
-  if (task.state === "queued") return;
-  const [run] = await ctx.db.select().from(runs).where(eq(runs.id, task.runId));
-  if (task.role === "master") {
-    if (task.state === "succeeded" && !task.dryRun)
-      await distribute(ctx, {
-        project,
-        run: run!,
-        pulled: await pulledBy(ctx, { task, run: run! }),
-      });
-    else await closeRunIfDone(ctx, { runId: task.runId });
+  const { runId, role, state } = task;
+  const succeeded = state === "succeeded";
+  const carried = role === "ftp" && succeeded;
+  const distributes = role === "master" && succeeded && !task.dryRun;
+  const failedPull = role === "master" && !succeeded && !task.dryRun;
+  await atOnce([
+    notifyOfPlace(ctx, { task }),
+    ...(failedPull
+      ? [ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, project.id))]
+      : []),
+    ...(carried ? [advanceReplica(ctx, { task, scanned: task.result!.scanned })] : []),
+    ...(state === "queued" || distributes ? [] : [closeRunIfDone(ctx, { runId })]),
+  ]);
+  if (carried) await reportDrift(ctx, { task });
+  if (distributes) {
+    const [run] = await ctx.db.select().from(runs).where(eq(runs.id, runId));
+    await distribute(ctx, { project, run: run!, pulled: await pulledBy(ctx, { task, run: run! }) });
+  }
+  if (role === "master" && state !== "queued")
     await startQueuedRun(ctx, {
-      project: await lockProject(ctx.db, { where: eq(projects.id, project.id) }),
+      project: await lockProject(ctx.db, { id: project.id }),
     });
-    return;
-  }
-  if (task.state === "succeeded") {
-    await advanceReplica(ctx, {
-      projectId: project.id,
-      hostId: task.hostId,
-      generation: run!.generation!,
-      scanned: task.result!.scanned,
-    });
-    await reportDrift(ctx, { task });
-  }
-  await closeRunIfDone(ctx, { runId: task.runId });
 }
 
 /**
@@ -176,21 +178,13 @@ export async function finishAttempt(
 ): Promise<void> {
   const accepted = await ctx.db.transaction(async (tx) => {
     const inner = { ...ctx, db: tx };
-    const [found] = await tx
-      .select({ projectId: tasks.projectId })
-      .from(tasks)
-      .where(eq(tasks.id, taskId));
+    const found = await lockTask(inner, { taskId });
     if (!found) throw new AppError("not-found", "there is no such task");
-    // The project's row first, always: two results of one project must not wait for each other.
-    const project = await lockProject(tx, { where: eq(projects.id, found.projectId) });
-    const { retrySeconds } = project;
-    const [task] = await tx.select().from(tasks).where(eq(tasks.id, taskId)).for("update");
-    const ended =
-      task!.attempt === attempt && (lease === undefined || task!.pollId === lease)
-        ? await finishTaskIfLeased(inner, { task: task!, result, retrySeconds })
-        : undefined;
-    if (!ended) return keepLateResult(inner, { taskId, attempt, result });
-    await follow(inner, { task: ended, project });
+    const { task, project } = found;
+    const holds = task.state === "leased" && task.attempt === attempt;
+    if (!holds || (lease !== undefined && task.pollId !== lease))
+      return keepLateResult(inner, { taskId, attempt, result });
+    await endAttempt(inner, { task, project, result });
     return true;
   });
   if (!accepted) {
@@ -208,23 +202,8 @@ export async function expireAttempt(
 ): Promise<void> {
   await ctx.db.transaction(async (tx) => {
     const inner = { ...ctx, db: tx };
-    const [found] = await tx.select().from(tasks).where(eq(tasks.id, taskId));
-    if (!found) return;
-    const project = await lockProject(tx, { where: eq(projects.id, found.projectId) });
-    const { retrySeconds } = project;
-    const [task] = await tx
-      .select()
-      .from(tasks)
-      .where(
-        and(
-          eq(tasks.id, taskId),
-          eq(tasks.attempt, attempt),
-          sql`${tasks.leaseUntil} < ${ctx.now()}`,
-        ),
-      )
-      .for("update");
-    if (!task) return;
-    const ended = await finishTaskIfLeased(inner, { task, result: null, retrySeconds });
-    if (ended) await follow(inner, { task: ended, project });
+    const found = await lockTask(inner, { taskId });
+    if (found?.hasExpired && found.task.state === "leased" && found.task.attempt === attempt)
+      await endAttempt(inner, { ...found, result: null });
   });
 }

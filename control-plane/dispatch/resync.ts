@@ -6,7 +6,7 @@ import type { Ctx } from "../context.ts";
 import { keepFreshness } from "../db/queries/freshness.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
 import { projects, replicas, runs, tasks } from "../db/schema.ts";
-import { addTasks, hostsBehind } from "./fan-out.ts";
+import { addTasks, closeLeft, hostsBehind } from "./fan-out.ts";
 import { startDryRun, triggerRun } from "./start-run.ts";
 
 /** A run that begins with the FTP hosts: they pull what the master has. The caller holds the project's row. */
@@ -38,7 +38,11 @@ async function distributeTo(
       createdAt: now,
     })
     .returning();
-  await addTasks(ctx, { project, run: run!, hostIds });
+  const hosts = sql`select id::uuid from json_array_elements_text(${JSON.stringify(hostIds)}::json) id`;
+  const { rows } = await ctx.db.execute<{ left: string | null }>(
+    addTasks(ctx, { project, runId: run!.id, hosts }),
+  );
+  await closeLeft(ctx, rows);
   return run!.id;
 }
 
@@ -72,12 +76,14 @@ export async function catchUp(ctx: Ctx, { project }: { project: ProjectRow }): P
     );
   // What pulls now will distribute to all of them.
   if (running) return;
-  const behind = await hostsBehind(ctx, project);
+  const { rows: behind } = await ctx.db.execute<{ id: string }>(hostsBehind(ctx, project));
   const busy = await ctx.db
     .select({ hostId: tasks.hostId })
     .from(tasks)
     .where(and(eq(tasks.projectId, project.id), inArray(tasks.state, ["queued", "leased"])));
-  const hostIds = behind.filter((id) => !busy.some(({ hostId }) => hostId === id));
+  const hostIds = behind
+    .map(({ id }) => id)
+    .filter((id) => !busy.some(({ hostId }) => hostId === id));
   if (hostIds.length > 0) await distributeTo(ctx, { project, hostIds, trigger: "resync" });
 }
 
@@ -94,7 +100,7 @@ export async function resyncReplica(
   ctx: Ctx,
   { project: name, hostId, role }: { project: string; hostId: string; role: "master" | "ftp" },
 ): Promise<string> {
-  const project = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  const project = await lockProject(ctx.db, { name });
   if (role === "master")
     return (await triggerRun(ctx, { project: name, trigger: "resync", approvedDeletions: null }))
       .id;
@@ -121,7 +127,7 @@ export async function retryRun(
     .innerJoin(projects, eq(projects.id, runs.projectId))
     .where(eq(runs.id, id));
   if (!found) throw new AppError("not-found", "there is no such run");
-  const project = await lockProject(ctx.db, { where: eq(projects.id, found.run.projectId) });
+  const project = await lockProject(ctx.db, { id: found.run.projectId });
   const { master, rows } = await lastMasterState(ctx, { runId: id });
   const again = rows.filter(
     (task) => undone.has(task.state) && (onlyTask === undefined || task.id === onlyTask),
@@ -188,7 +194,7 @@ async function heldTask(ctx: Ctx, { id }: { id: string }) {
 /** Lets the deletions that a task holds go, once, and no more than it named. Answers the new run. @throws AppError `not-found`, `conflict`. */
 export async function approveHeld(ctx: Ctx, { id }: { id: string }): Promise<string> {
   const { task, held } = await heldTask(ctx, { id });
-  const project = await lockProject(ctx.db, { where: eq(projects.id, task.projectId) });
+  const project = await lockProject(ctx.db, { id: task.projectId });
   const approvedDeletions = held.deletions;
   if (task.role === "master")
     return (await triggerRun(ctx, { project: project.name, trigger: "manual", approvedDeletions }))

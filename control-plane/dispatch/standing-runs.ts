@@ -201,7 +201,7 @@ async function keepStandingRun(ctx: Ctx, report: Report): Promise<Kept> {
 async function keepReport(ctx: Ctx, report: Report): Promise<Kept> {
   const { projectId, hostId, scheduledFor } = report;
   // The project's row first, always: the schedule and other reports of its wait.
-  const project = await lockProject(ctx.db, { where: eq(projects.id, projectId) });
+  const project = await lockProject(ctx.db, { id: projectId });
   const [known] = await ctx.db
     .select({ taskId: standingReports.taskId, attempt: standingReports.attempt })
     .from(standingReports)

@@ -1,10 +1,10 @@
-import { and, eq, inArray, notExists, sql } from "drizzle-orm";
+import { and, eq, notExists, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Trigger } from "../../protocol/run.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
 import { countRun } from "../db/queries/totals.ts";
-import { fleet, hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
+import { fleet, hosts, replicas, runs, tasks } from "../db/schema.ts";
 import { distribute } from "./fan-out.ts";
 import { wasPulledByStandingOrder } from "./standing-work.ts";
 import { notifyHosts } from "./wake.ts";
@@ -17,12 +17,12 @@ const isHostedHere = ({ upstream, parts }: ProjectRow) => upstream === null && p
 async function beginRun(
   ctx: Ctx,
   { project, run }: { project: ProjectRow; run: RunRow },
-): Promise<RunRow> {
+): Promise<void> {
   if (isHostedHere(project))
     return distribute(ctx, {
       project,
       run,
-      pulled: { changed: true, changeList: null, size: null, freshAt: ctx.now() },
+      pulled: { changed: true, changeList: null, size: null, freshAt: "now" },
     });
   const [master] = await ctx.db
     .select({ hostId: replicas.hostId })
@@ -40,13 +40,13 @@ async function beginRun(
     queuedAt: sql`${ctx.now()}`,
   });
   await notifyHosts(ctx, { hostIds: [master!.hostId] });
-  return run;
 }
 
 type NewRun = {
   project: ProjectRow;
   trigger: Trigger;
-  scheduledFor: Date | ReturnType<typeof sql>;
+  /** null: now. */
+  scheduledFor: Date | null;
   approvedDeletions?: number | null;
   state: "running" | "queued" | "skipped";
   reason?: string;
@@ -57,32 +57,42 @@ async function insertRun(
   { project, state, trigger, scheduledFor, approvedDeletions = null, reason }: NewRun,
 ) {
   const now = sql`${ctx.now()}`;
+  const nowIf = (wanted: RunRow["state"]) => sql`case when ${state} = ${wanted} then ${now} end`;
   // A second process may have taken the same occurrence: then nothing is inserted.
   const [run] = await ctx.db
     .insert(runs)
     .values({
       projectId: project.id,
       trigger,
-      scheduledFor: scheduledFor as Date,
+      scheduledFor: sql`coalesce(${scheduledFor?.toISOString() ?? null}::timestamptz, ${now})`,
       state,
       reason: reason ?? null,
       approvedDeletions,
-      startedAt: state === "running" ? now : null,
-      finishedAt: state === "skipped" ? now : null,
+      startedAt: nowIf("running"),
+      finishedAt: nowIf("skipped"),
       createdAt: now,
     })
     .onConflictDoNothing()
-    .returning();
+    .returning()
+    .prepare("insert run")
+    .execute();
   if (run && state === "skipped") await countRun(ctx, run);
-  if (run && state === "running") return beginRun(ctx, { project, run });
+  if (run && state === "running") await beginRun(ctx, { project, run });
   return run;
 }
 
-async function activeRuns(ctx: Ctx, { projectId }: { projectId: string }) {
-  const rows = await ctx.db
+async function activeRuns({ db }: Ctx, { project }: { project: string }) {
+  const rows = await db
     .select()
     .from(runs)
-    .where(and(eq(runs.projectId, projectId), inArray(runs.state, ["running", "queued"])));
+    .where(
+      and(
+        eq(runs.projectId, sql`(select id from projects where name = ${project})`),
+        sql`${runs.state} in ('running', 'queued')`,
+      ),
+    )
+    .prepare("active runs")
+    .execute();
   return {
     running: rows.find(({ state }) => state === "running"),
     queued: rows.find(({ state }) => state === "queued"),
@@ -100,7 +110,7 @@ export async function addScheduledRun(
   // The master may have pulled for it by itself, and said so before anybody saw that it was due.
   if (await wasPulledByStandingOrder(ctx, { projectId: project.id, scheduledFor })) return;
   const occurrence = { project, trigger: "schedule" as const, scheduledFor };
-  const active = await activeRuns(ctx, { projectId: project.id });
+  const active = await activeRuns(ctx, { project: project.name });
   if (missed)
     await insertRun(ctx, {
       ...occurrence,
@@ -136,15 +146,26 @@ export async function addMissedRuns(
 }
 
 async function checkFleetNotPaused({ db }: Ctx): Promise<void> {
-  const [settings] = await db.select({ pausedAt: fleet.pausedAt }).from(fleet);
+  const [settings] = await db
+    .select({ pausedAt: fleet.pausedAt })
+    .from(fleet)
+    .prepare("fleet pause")
+    .execute();
   if (settings?.pausedAt)
     throw new AppError("conflict", "the whole fleet is paused: resume it first");
 }
 
-async function checkNotPaused(ctx: Ctx, { project }: { project: ProjectRow }): Promise<void> {
-  if (project.pausedAt)
-    throw new AppError("conflict", `project ${project.name} is paused: resume it first`);
-  await checkFleetNotPaused(ctx);
+/**
+ * Locks a project of which a run is to start, and reads what is under way; sent in one go, the lock first.
+ * @throws AppError `not-found`, `conflict` where the fleet is paused.
+ */
+async function lockForRun(ctx: Ctx, { project: name }: { project: string }) {
+  const [project, active] = await Promise.all([
+    lockProject(ctx.db, { name }),
+    activeRuns(ctx, { project: name }),
+    checkFleetNotPaused(ctx),
+  ]);
+  return { project, ...active };
 }
 
 /**
@@ -159,9 +180,9 @@ export async function triggerRun(
     approvedDeletions,
   }: { project: string; trigger: Trigger; approvedDeletions: number | null },
 ): Promise<RunRow> {
-  const project = await lockProject(ctx.db, { where: eq(projects.name, name) });
-  await checkNotPaused(ctx, { project });
-  const { running, queued } = await activeRuns(ctx, { projectId: project.id });
+  const { project, running, queued } = await lockForRun(ctx, { project: name });
+  if (project.pausedAt)
+    throw new AppError("conflict", `project ${project.name} is paused: resume it first`);
   if (queued) {
     const [widened] = await ctx.db
       .update(runs)
@@ -175,7 +196,7 @@ export async function triggerRun(
   const run = await insertRun(ctx, {
     project,
     trigger,
-    scheduledFor: sql`${ctx.now()}`,
+    scheduledFor: null,
     approvedDeletions,
     state: running ? "queued" : "running",
   });
@@ -190,14 +211,12 @@ export async function startDryRun(
   ctx: Ctx,
   { project: name }: { project: string },
 ): Promise<RunRow> {
-  const project = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  const { project, running } = await lockForRun(ctx, { project: name });
   if (isHostedHere(project))
     throw new AppError(
       "conflict",
       `project ${project.name} is hosted here: there is no upstream to compare it with`,
     );
-  await checkFleetNotPaused(ctx);
-  const { running } = await activeRuns(ctx, { projectId: project.id });
   if (running)
     throw new AppError(
       "conflict",
@@ -206,7 +225,7 @@ export async function startDryRun(
   const run = await insertRun(ctx, {
     project,
     trigger: "dry-run",
-    scheduledFor: sql`${ctx.now()}`,
+    scheduledFor: null,
     state: "running",
   });
   return run!;
@@ -239,13 +258,13 @@ export async function startUndo(ctx: Ctx, { project }: { project: ProjectRow }):
     );
   await checkFleetNotPaused(ctx);
   await checkKeepsDeleted(ctx, project);
-  const { running } = await activeRuns(ctx, { projectId: project.id });
+  const { running } = await activeRuns(ctx, { project: project.name });
   if (running)
     throw new AppError("conflict", `run ${running.id} of the project pulls: cancel it first`);
   const run = await insertRun(ctx, {
     project,
     trigger: "undo",
-    scheduledFor: sql`${ctx.now()}`,
+    scheduledFor: null,
     state: "running",
   });
   return run!;

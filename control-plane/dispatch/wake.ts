@@ -4,8 +4,12 @@ import { sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import type { Waiter } from "../context.ts";
 import { connect, type Connection, type Database } from "../db/connect.ts";
+import type { tasks } from "../db/schema.ts";
 
-const channel = "mirrorfleet_wake";
+type Task = typeof tasks.$inferSelect;
+
+/** What notifications are told on: a host's id. */
+export const channel = "mirrorfleet_wake";
 /** Milliseconds between probes of the LISTEN connection: it can die without a word. */
 const probeMilliseconds = 10_000;
 /** Milliseconds within which a probe comes back. */
@@ -14,26 +18,36 @@ const echoMilliseconds = 5000;
 const deafMilliseconds = 3000;
 
 /** Wakes the held polls of hosts, on whatever replica they are, when the transaction commits. */
-export async function notifyHosts(
-  { db }: { db: Database },
-  { hostIds }: { hostIds: string[] },
-): Promise<void> {
-  await db.execute(
-    sql`select pg_notify(${channel}, id) from json_array_elements_text(${JSON.stringify(hostIds)}::json) id`,
-  );
-}
+export const notifyHosts = ({ db }: { db: Database }, { hostIds }: { hostIds: string[] }) =>
+  db.execute(sql`/* notify hosts */
+    select pg_notify(${channel}, id) from json_array_elements_text(${JSON.stringify(hostIds)}::json) id`);
 
 /** Wakes the hosts whose tasks wait for a place at a master. */
-export async function notifyWaitingFor(
-  { db }: { db: Database },
-  { masterId }: { masterId: string },
-): Promise<void> {
-  await db.execute(sql`
+export const notifyWaitingFor = ({ db }: { db: Database }, { masterId }: { masterId: string }) =>
+  db.execute(sql`
     select pg_notify(${channel}, host_id::text) from (
       select distinct t.host_id from tasks t
       join replicas r on r.project_id = t.project_id and r.role = 'master'
       where t.state = 'queued' and t.role = 'ftp' and r.host_id = ${masterId}) waiting`);
-}
+
+/**
+ * Wakes the hosts for which a task's end may make a place: its own; after a pull, masters, as they may pull from the
+ * same upstream; after an FTP host's, those that wait for a place at its master, where that has a limit.
+ */
+export const notifyOfPlace = (
+  { db }: { db: Database },
+  { task: { projectId, hostId, role } }: { task: Pick<Task, "projectId" | "hostId" | "role"> },
+) =>
+  db.execute(sql`/* notify of a place */
+    select pg_notify(${channel}, id::text) from (
+      select ${hostId}::uuid id
+      union select id from hosts where ${role} = 'master' and roles @> '{master}'
+      union select t.host_id from replicas limited
+        join hosts m on m.id = limited.host_id and m.serves is not null
+        join replicas r on r.host_id = m.id and r.role = 'master'
+        join tasks t on t.project_id = r.project_id and t.state = 'queued' and t.role = 'ftp'
+        where ${role} = 'ftp' and limited.project_id = ${projectId} and limited.role = 'master'
+    ) host`);
 
 /** One connection that listens. `lost` settles when it has ended; `probe` tells whether it hears itself. */
 async function openEar({

@@ -4,7 +4,7 @@ import type { Ctx } from "../context.ts";
 import { keepFreshness } from "../db/queries/freshness.ts";
 import { lockProject } from "../db/queries/projects.ts";
 import { readReplica } from "../db/queries/replicas.ts";
-import { hosts, projects, replicas, tasks } from "../db/schema.ts";
+import { hosts, replicas, tasks } from "../db/schema.ts";
 import { resyncReplica } from "../dispatch/resync.ts";
 
 /**
@@ -17,7 +17,7 @@ export async function moveReplica(
   ctx: Ctx,
   { project: name, host, root }: { project: string; host: string; root: string | null },
 ): Promise<string | null> {
-  const project = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  const project = await lockProject(ctx.db, { name });
   const { row } = await readReplica(ctx, { project: name, host });
   const { hostId, role } = row.replica;
   const [{ roots } = { roots: [] }] = await ctx.db

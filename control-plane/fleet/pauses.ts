@@ -21,7 +21,7 @@ export async function pauseProject(
   ctx: Ctx,
   { name, paused }: { name: string; paused: boolean },
 ): Promise<Change<Project>> {
-  const stored = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  const stored = await lockProject(ctx.db, { name });
   const before = await readProject(ctx, { name });
   if (before.paused === paused) return { before, after: before };
   const { schedule } = stored;
@@ -45,7 +45,7 @@ export async function pauseReplica(
   ctx: Ctx,
   { project: name, host, paused }: { project: string; host: string; paused: boolean },
 ): Promise<Change<Replica>> {
-  const project = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  const project = await lockProject(ctx.db, { name });
   const { view: before, row } = await readReplica(ctx, { project: name, host });
   if (before.paused === paused) return { before, after: before };
   const { projectId, hostId } = row.replica;

@@ -126,7 +126,7 @@ export async function replaceProject(
   { name, ifMatch, definition }: { name: string; ifMatch: number | null; definition: Definition },
 ): Promise<{ before: Project; after: Project }> {
   await lockPlacement(ctx);
-  const stored = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  const stored = await lockProject(ctx.db, { name });
   checkVersion(stored, { ifMatch });
   const before = await readProject(ctx, { name });
   const values = await columnsOf(ctx, { input: { ...definition, name }, stored });
@@ -192,7 +192,7 @@ export async function removeProject(
   ctx: Ctx,
   { name, ifMatch }: { name: string; ifMatch: number | null },
 ): Promise<Project> {
-  const stored = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  const stored = await lockProject(ctx.db, { name });
   checkVersion(stored, { ifMatch });
   const before = await readProject(ctx, { name });
   await checkNoneWorks(ctx, stored);

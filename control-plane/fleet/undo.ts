@@ -1,7 +1,5 @@
-import { eq } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import { lockProject } from "../db/queries/projects.ts";
-import { projects } from "../db/schema.ts";
 import { startUndo } from "../dispatch/start-run.ts";
 import { pauseProject } from "./pauses.ts";
 
@@ -11,7 +9,7 @@ import { pauseProject } from "./pauses.ts";
  */
 export async function undoProject(ctx: Ctx, { name }: { name: string }): Promise<string> {
   await pauseProject(ctx, { name, paused: true });
-  const project = await lockProject(ctx.db, { where: eq(projects.name, name) });
+  const project = await lockProject(ctx.db, { name });
   const { id } = await startUndo(ctx, { project });
   return id;
 }

@@ -1,4 +1,3 @@
-import { eq } from "drizzle-orm";
 import { z } from "zod";
 import { AppError } from "../../protocol/errors.ts";
 import {
@@ -13,7 +12,6 @@ import {
   revokeOperatorToken,
 } from "../auth/operator-tokens.ts";
 import { lockProject } from "../db/queries/projects.ts";
-import { projects } from "../db/schema.ts";
 import { change, type Operation, read } from "./operation.ts";
 import { idParams } from "./params.ts";
 
@@ -60,7 +58,7 @@ export const tokenOperations: Operation[] = [
     async (ctx, { body }) => {
       const project = projectOfScope(body.scope);
       // Locked: removed at the same moment, it would leave a token to whoever takes its name.
-      if (project !== null) await lockProject(ctx.db, { where: eq(projects.name, project) });
+      if (project !== null) await lockProject(ctx.db, { name: project });
       const created = await createOperatorToken(ctx, {
         ...body,
         expiresAt: expiry(body.expiresAt),

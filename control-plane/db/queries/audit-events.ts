@@ -10,7 +10,11 @@ export async function insertAuditEvent(
   { db, now }: Pick<Ctx, "db" | "now">,
   event: Omit<AuditEvent, "id" | "at">,
 ): Promise<void> {
-  await db.insert(auditEvents).values({ ...event, at: sql`${now()}` });
+  await db
+    .insert(auditEvents)
+    .values({ ...event, at: sql`${now()}` })
+    .prepare("insert audit event")
+    .execute();
 }
 
 /** Audit events, newest first. */

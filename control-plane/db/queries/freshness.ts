@@ -46,16 +46,15 @@ export const freshness = (ctx: Pick<Ctx, "now">): SQL => sql`(
  * Notes how fresh replicas are that are about to carry the published generation no longer: what is newer
  * says nothing of them. The caller holds the project's row.
  */
-export async function keepFreshness(
+export const keepFreshness = (
   ctx: Pick<Ctx, "db" | "now">,
   { projectId, hostId = null }: { projectId: string; hostId?: string | null },
-): Promise<void> {
-  await ctx.db.execute(sql`
+) =>
+  ctx.db.execute(sql`/* keep freshness */
     update replicas set fresh_at = f.fresh_at from ${freshness(ctx)} f
     where replicas.project_id = ${projectId} and f.project_id = ${projectId}
       and f.host_id = replicas.host_id
       and (${hostId}::uuid is null or replicas.host_id = ${hostId})`);
-}
 
 /**
  * When the source was last known to be what a generation is that is not the latest any more: the start of
@@ -66,8 +65,8 @@ export const generationFreshAt = ({
   projectId,
   generation,
 }: {
-  projectId: string;
-  generation: number;
+  projectId: SQL;
+  generation: SQL;
 }): SQL => sql`(
   select coalesce(max(pull.started_at), min(run.created_at))
   from runs run

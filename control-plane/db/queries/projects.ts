@@ -15,9 +15,17 @@ const notFound = () => new AppError("not-found", "there is no such project");
 /** Locks a project's row: whoever changes it, or starts, queues or ends one of its runs, holds it. @throws AppError `not-found`. */
 export async function lockProject(
   db: Database,
-  { where }: { where: ReturnType<typeof eq> },
+  by: { name: string } | { id: string },
 ): Promise<ProjectRow> {
-  const [project] = await db.select().from(projects).where(where).for("update");
+  const [where, key] =
+    "name" in by ? [eq(projects.name, by.name), "name"] : [eq(projects.id, by.id), "id"];
+  const [project] = await db
+    .select()
+    .from(projects)
+    .where(where)
+    .for("update")
+    .prepare(`lock project by ${key}`)
+    .execute();
   if (!project) throw notFound();
   return project;
 }

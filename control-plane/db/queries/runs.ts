@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
 import type { Run, RunDetail, runsQuerySchema } from "../../../protocol/run.ts";
 import type { Ctx } from "../../context.ts";
+import { atOnce } from "../at-once.ts";
 import { hosts, projects, runs, tasks } from "../schema.ts";
 import { after, page } from "./page.ts";
 import { taskView } from "./tasks.ts";
@@ -62,14 +63,17 @@ export async function readRuns(
 
 /** One run with its tasks. @throws AppError `not-found`. */
 export async function readRun(ctx: Pick<Ctx, "db">, { id }: { id: string }): Promise<RunDetail> {
-  const [found] = await select(ctx).where(eq(runs.id, id));
+  const [[found], rows] = await atOnce([
+    select(ctx).where(eq(runs.id, id)).prepare("read run"),
+    ctx.db
+      .select({ task: tasks, host: hosts.name })
+      .from(tasks)
+      .innerJoin(hosts, eq(hosts.id, tasks.hostId))
+      .where(eq(tasks.runId, id))
+      .orderBy(desc(tasks.role), asc(hosts.name))
+      .prepare("tasks of a run"),
+  ]);
   if (!found) throw new AppError("not-found", "there is no such run");
-  const rows = await ctx.db
-    .select({ task: tasks, host: hosts.name })
-    .from(tasks)
-    .innerJoin(hosts, eq(hosts.id, tasks.hostId))
-    .where(eq(tasks.runId, id))
-    .orderBy(desc(tasks.role), asc(hosts.name));
   return {
     ...runView(found),
     tasks: rows.map(({ task, host }) => taskView({ task, host, project: found.project })),

@@ -16,17 +16,16 @@ const classOf = (seconds: number) =>
   waitClasses.find((bound) => seconds <= bound) ?? Number.POSITIVE_INFINITY;
 
 /** Counts a run that has ended. */
-export async function countRun(
+export const countRun = (
   { db }: Pick<Ctx, "db">,
   { projectId, state }: { projectId: string; state: RunState },
-): Promise<void> {
-  await db.execute(sql`
+) =>
+  db.execute(sql`/* count run */
     insert into run_totals (project_id, state, runs) values (${projectId}, ${state}, 1)
     on conflict (project_id, state) do update set runs = run_totals.runs + 1`);
-}
 
 /** Counts an attempt that has ended, by its outcome; without a result its lease was lost. */
-export async function countAttempt(
+export function countAttempt(
   { db }: Pick<Ctx, "db">,
   {
     projectId,
@@ -37,9 +36,9 @@ export async function countAttempt(
     hostId: string;
     result: Pick<Result, "outcome" | "seconds" | "stats"> | null;
   },
-): Promise<void> {
+) {
   const { outcome = "lost", seconds = 0, stats = null } = result ?? {};
-  await db.execute(sql`
+  return db.execute(sql`/* count attempt */
     insert into attempt_totals as t (project_id, host_id, outcome, attempts, seconds, received_bytes)
     values (${projectId}, ${hostId}, ${outcome}, 1, ${seconds}, ${stats?.receivedBytes ?? 0})
     on conflict (project_id, host_id, outcome) do update set
@@ -47,14 +46,13 @@ export async function countAttempt(
       received_bytes = t.received_bytes + excluded.received_bytes`);
 }
 
-/** Counts how long a task waited for its host, when its first attempt has ended. */
-export async function countWait(
+/** Counts how long a task waited for its host: once, when its first attempt has ended. */
+export function countWait(
   { db }: Pick<Ctx, "db">,
-  { task: { projectId, queuedAt, startedAt, attempt } }: { task: typeof tasks.$inferSelect },
-): Promise<void> {
-  if (attempt !== 1 || startedAt === null) return;
-  const seconds = Math.max(0, (startedAt.getTime() - queuedAt.getTime()) / 1000);
-  await db.execute(sql`
+  { task: { projectId, queuedAt, startedAt } }: { task: typeof tasks.$inferSelect },
+) {
+  const seconds = Math.max(0, (Number(startedAt) - queuedAt.getTime()) / 1000);
+  return db.execute(sql`/* count wait */
     insert into wait_totals as t (project_id, bound, tasks, seconds)
     values (${projectId}, ${classOf(seconds)}, 1, ${seconds})
     on conflict (project_id, bound) do update set
