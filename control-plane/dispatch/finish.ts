@@ -4,7 +4,7 @@ import type { Result } from "../../protocol/report.ts";
 import { type AttemptState, eventByOutcome } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
 import { atOnce } from "../db/at-once.ts";
-import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
+import { lockProject } from "../db/queries/projects.ts";
 import { countAttempt, countWait } from "../db/queries/totals.ts";
 import { attempts, projects, runs, tasks } from "../db/schema.ts";
 import { reportDrift } from "./change-lists.ts";
@@ -41,12 +41,12 @@ function attemptStateOf(result: Result | null): AttemptState {
   return event === "succeed" ? "succeeded" : event === "cancel" ? "cancelled" : "failed";
 }
 
-/** A task with its project, both locked, the project first, always: two results of one project must not wait for each other. */
+/** A task, and of its project how soon it is tried again, both locked, the project first, always: two results of one project must not wait for each other. */
 async function lockTask(ctx: Ctx, { taskId }: { taskId: string }) {
   const [found] = await ctx.db
     .select({
       task: tasks,
-      project: projects,
+      retrySeconds: projects.retrySeconds,
       hasExpired: sql<boolean>`coalesce(${tasks.leaseUntil} < ${ctx.now()}, false)`,
     })
     .from(tasks)
@@ -80,10 +80,10 @@ const endTaskIfLeased = (
 /** Ends the attempt of a task that is leased and locked, with all that follows. Without a result its lease was lost. */
 async function endAttempt(
   ctx: Ctx,
-  { task, project, result }: { task: TaskRow; project: ProjectRow; result: Result | null },
+  { task, retrySeconds, result }: { task: TaskRow; retrySeconds: number; result: Result | null },
 ): Promise<void> {
   const ended: TaskRow = { ...task, result, state: nextState({ task, result }) };
-  const pause = { attempt: task.attempt, first: project.retrySeconds };
+  const pause = { attempt: task.attempt, first: retrySeconds };
   const pauseSeconds = ended.state === "queued" ? backOffSeconds(pause) : 0;
   await Promise.all([
     atOnce([
@@ -92,7 +92,7 @@ async function endAttempt(
       ...(ended.dryRun && result !== null ? [] : [countAttempt(ctx, ended)]),
       ...(ended.attempt === 1 ? [countWait(ctx, { task: ended })] : []),
     ]),
-    follow(ctx, { task: ended, project }),
+    follow(ctx, { task: ended }),
   ]);
 }
 
@@ -115,11 +115,8 @@ async function pulledBy(ctx: Ctx, { task, run }: { task: TaskRow; run: typeof ru
  * What follows from a task's end: fan-out after the master's success, the run's close, the next run. The
  * caller holds the project's row.
  */
-export async function follow(
-  ctx: Ctx,
-  { task, project }: { task: TaskRow; project: ProjectRow },
-): Promise<void> {
-  const { runId, role, state } = task;
+export async function follow(ctx: Ctx, { task }: { task: TaskRow }): Promise<void> {
+  const { runId, projectId, role, state } = task;
   const succeeded = state === "succeeded";
   const carried = role === "ftp" && succeeded;
   const distributes = role === "master" && succeeded && !task.dryRun;
@@ -127,20 +124,19 @@ export async function follow(
   await atOnce([
     notifyOfPlace(ctx, { task }),
     ...(failedPull
-      ? [ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, project.id))]
+      ? [ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, projectId))]
       : []),
     ...(carried ? [advanceReplica(ctx, { task, scanned: task.result!.scanned })] : []),
     ...(state === "queued" || distributes ? [] : [closeRunIfDone(ctx, { runId })]),
   ]);
   if (carried) await reportDrift(ctx, { task });
+  if (role === "ftp" || state === "queued") return;
   if (distributes) {
+    const project = await lockProject(ctx.db, { id: projectId });
     const [run] = await ctx.db.select().from(runs).where(eq(runs.id, runId));
     await distribute(ctx, { project, run: run!, pulled: await pulledBy(ctx, { task, run: run! }) });
   }
-  if (role === "master" && state !== "queued")
-    await startQueuedRun(ctx, {
-      project: await lockProject(ctx.db, { id: project.id }),
-    });
+  await startQueuedRun(ctx, { project: await lockProject(ctx.db, { id: projectId }) });
 }
 
 /**
@@ -180,11 +176,11 @@ export async function finishAttempt(
     const inner = { ...ctx, db: tx };
     const found = await lockTask(inner, { taskId });
     if (!found) throw new AppError("not-found", "there is no such task");
-    const { task, project } = found;
+    const { task, retrySeconds } = found;
     const holds = task.state === "leased" && task.attempt === attempt;
     if (!holds || (lease !== undefined && task.pollId !== lease))
       return keepLateResult(inner, { taskId, attempt, result });
-    await endAttempt(inner, { task, project, result });
+    await endAttempt(inner, { task, retrySeconds, result });
     return true;
   });
   if (!accepted) {

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import { type Asking, cancelledTasks, waiting } from "./leasable.ts";
+import { standingFacts } from "./standing-orders.ts";
 
 /** What a poll comes to see before anything is leased. */
 type Sight = {
@@ -9,6 +10,8 @@ type Sight = {
   cancelled: string[];
   /** Seconds until a task that waits out its back-off may be leased; null: none does. */
   seconds_to_next: number | null;
+  /** See `standingVersion`. */
+  standing_facts: string | null;
 };
 
 /** Looks at a host's tasks, for a poll of its. */
@@ -20,6 +23,7 @@ export async function look(ctx: Ctx, asking: Asking): Promise<Sight> {
         or exists (select from tasks where poll_id = ${pollId} and host_id = ${hostId} and state = 'leased') lease,
       ${cancelledTasks({ hostId })} cancelled,
       (select extract(epoch from min(not_before) - ${ctx.now()})::float8 from tasks
-        where host_id = ${hostId} and state = 'queued' and not_before > ${ctx.now()}) seconds_to_next`);
+        where host_id = ${hostId} and state = 'queued' and not_before > ${ctx.now()}) seconds_to_next,
+      ${standingFacts(ctx, { hostId })} standing_facts`);
   return rows[0]!;
 }

@@ -48,11 +48,10 @@ export async function poll(
     const seen = await look(ctx, { ...input, hostId: host.id });
     const nothing = { lease: null, cancelled: seen.cancelled };
     const first = seen.lease ? await leaseTask(ctx, { ...input, host }) : nothing;
-    const [usersVersion, standing] = await Promise.all([
-      versionOfUsers(ctx, { host }),
-      // An agent that wants no standing orders does not say which it has.
-      input.standingVersion === undefined ? null : standingVersion(ctx, { hostId: host.id }),
-    ]);
+    const usersVersion = await versionOfUsers(ctx, { host });
+    // An agent that wants no standing orders does not say which it has.
+    const standing =
+      input.standingVersion === undefined ? null : standingVersion(seen.standing_facts);
     const answer = async (
       got: Pick<PollAnswer, "lease" | "cancelled">,
       daemonUsersVersion: string | null,

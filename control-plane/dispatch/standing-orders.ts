@@ -51,23 +51,16 @@ const standingProjects = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string })
     and case when r.role = 'master' then p.upstream is not null or jsonb_array_length(p.parts) > 0
       else m.generation > 0 and m.generation = p.generation and mh.daemon_port is not null end`;
 
-/** Changes when a host's standing orders do, and every six hours. */
-export async function standingVersion(
-  ctx: Pick<Ctx, "db" | "now">,
-  { hostId }: { hostId: string },
-): Promise<string> {
-  const {
-    rows: [row],
-  } = await ctx.db.execute<{
-    facts: string | null;
-    period: string;
-  }>(sql`/* version of standing orders */
-    select string_agg(s.facts, ',' order by s.id) facts,
-      floor((extract(epoch from ${ctx.now()}) + (hashtext(${hostId}) & 32767)) / ${renewSeconds})::text period
-    from (${standingProjects(ctx, { hostId })}) s`);
-  if (row!.facts === null) return "none";
-  return createHash("sha256").update(`${row!.period} ${row!.facts}`).digest("base64url");
-}
+/** What the version of a host's standing orders is made from: changes when they do, and every six hours; null: it has none. */
+export const standingFacts = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string }) =>
+  sql<string | null>`(
+    select floor((extract(epoch from ${ctx.now()}) + (hashtext(${hostId}) & 32767)) / ${renewSeconds})::text
+      || ' ' || string_agg(s.facts, ',' order by s.id)
+    from (${standingProjects(ctx, { hostId })}) s)`;
+
+/** Version of a host's standing orders. */
+export const standingVersion = (facts: string | null): string =>
+  facts === null ? "none" : createHash("sha256").update(facts).digest("base64url");
 
 /** Times of a project's schedule within an order's life, in seconds. */
 function occurrencesOf(project: ProjectRow, { now }: { now: Date }): number[] {
@@ -139,7 +132,10 @@ export async function standingOrders(
     select s.*, ${ctx.now()} as now from (${standingProjects(ctx, { hostId: host.id })}) s
     where s.name collate "C" > ${after} order by s.name collate "C" limit ${pageSize + 1}`);
   const page = found.slice(0, pageSize);
-  const version = await standingVersion(ctx, { hostId: host.id });
+  const { rows: facts } = await ctx.db.execute<{ facts: string | null }>(
+    sql`select ${standingFacts(ctx, { hostId: host.id })} facts`,
+  );
+  const version = standingVersion(facts[0]!.facts);
   const time = new Date().toISOString();
   if (page.length === 0) return { version, orders: [], next: null, time };
   const rows = await ctx.db

@@ -6,7 +6,7 @@ import type { HostRow } from "../auth/agent-requests.ts";
 import { openTaskSigner } from "../auth/task-keys.ts";
 import { signTaskToken, verifyStandingOrder } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
-import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
+import { lockProject } from "../db/queries/projects.ts";
 import { countAttempt, countRun } from "../db/queries/totals.ts";
 import { attempts, hosts, projects, replicas, runs, standingReports, tasks } from "../db/schema.ts";
 import { follow } from "./finish.ts";
@@ -28,10 +28,7 @@ type Kept = { taskId: string; attempt: number };
  * The regular run of the same occurrence, where its pull has not begun: a success is that pull, with all
  * that follows from one; a run that only waited behind another is not needed any more.
  */
-async function fulfilScheduledRun(
-  ctx: Ctx,
-  { project, report }: { project: ProjectRow; report: Report },
-): Promise<Kept | null> {
+async function fulfilScheduledRun(ctx: Ctx, { report }: { report: Report }): Promise<Kept | null> {
   const { projectId, scheduledFor, result, startedAt, finishedAt } = report;
   const [run] = await ctx.db
     .select()
@@ -66,7 +63,7 @@ async function fulfilScheduledRun(
     .insert(attempts)
     .values({ taskId, attempt, state: "succeeded", result, startedAt, finishedAt });
   await countAttempt(ctx, report);
-  await follow(ctx, { task, project });
+  await follow(ctx, { task });
   return { taskId, attempt };
 }
 
@@ -201,7 +198,7 @@ async function keepStandingRun(ctx: Ctx, report: Report): Promise<Kept> {
 async function keepReport(ctx: Ctx, report: Report): Promise<Kept> {
   const { projectId, hostId, scheduledFor } = report;
   // The project's row first, always: the schedule and other reports of its wait.
-  const project = await lockProject(ctx.db, { id: projectId });
+  await lockProject(ctx.db, { id: projectId });
   const [known] = await ctx.db
     .select({ taskId: standingReports.taskId, attempt: standingReports.attempt })
     .from(standingReports)
@@ -213,8 +210,7 @@ async function keepReport(ctx: Ctx, report: Report): Promise<Kept> {
       ),
     );
   if (known) return known;
-  const fulfilled =
-    report.role === "master" ? await fulfilScheduledRun(ctx, { project, report }) : null;
+  const fulfilled = report.role === "master" ? await fulfilScheduledRun(ctx, { report }) : null;
   const kept = fulfilled ?? (await keepStandingRun(ctx, report));
   await ctx.db.insert(standingReports).values({ projectId, hostId, scheduledFor, ...kept });
   // The host is free for the project's tasks again.
