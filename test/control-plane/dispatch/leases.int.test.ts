@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { reclaimExpired } from "../../../control-plane/dispatch/reclaim.ts";
 import { enrolAgent, report, testResult } from "../../helpers/control-plane.ts";
 import { createProject, openLease, readRun, trigger, useFleet } from "../../helpers/fleet.ts";
+import { until } from "../../helpers/programs.ts";
 
 const fleet = useFleet();
 
@@ -134,4 +135,30 @@ test("a task whose master has not said yet where its daemon is waits, and holds 
     update hosts set daemon_port = 8873, roots = '[{"path": "/srv/mirror", "module": "mirror"}]'
     where name = 'silent'`);
   expect(openLease(await ftp1.poll()).sync.project).toBe("fedora");
+});
+
+test("a result whose task is cancelled while it waits for its turn is judged by that, and not tried again", async () => {
+  const { ctx, operate, master, ftp1 } = fleet.current;
+  await createProject(fleet.current, { upstream: null });
+  await master.poll();
+  await trigger(fleet.current);
+  const lease = openLease(await ftp1.poll());
+  const body = testResult({ outcome: "retryable" });
+  const { answer } = await ctx.db.transaction(async (tx) => {
+    await tx.execute(sql`select from projects for update`);
+    const sent = report(fleet.current, { ...lease, kind: "result", body });
+    await until("the result waits", async () => {
+      const { rows } = await ctx.db.execute(
+        sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rows.length > 0;
+    });
+    await tx.execute(
+      sql`update tasks set cancel_requested_at = now() where id = ${lease.taskId}::uuid`,
+    );
+    return { answer: sent };
+  });
+  expect((await answer).status).toBe(200);
+  const { body: task } = await operate("GET", `/v1/tasks/${lease.taskId}`);
+  expect(task).toMatchObject({ state: "cancelled", attempts: [{ attempt: 1 }] });
 });
