@@ -10,7 +10,8 @@ import type { Ctx } from "../control-plane/context.ts";
 import { connect } from "../control-plane/db/connect.ts";
 import { startEmbeddedPostgres } from "../control-plane/db/embedded-postgres.ts";
 import { migrate } from "../control-plane/db/migrate.ts";
-import * as schema from "../control-plane/db/schema.ts";
+import { hosts as hostTable } from "../control-plane/db/schema/hosts.ts";
+import { projects } from "../control-plane/db/schema/projects.ts";
 import { finishAttempt } from "../control-plane/dispatch/finish.ts";
 import { heartbeat, leaseTask } from "../control-plane/dispatch/lease.ts";
 import { materialiseDue } from "../control-plane/schedule/materialise.ts";
@@ -54,11 +55,11 @@ async function timed<Value>(
 async function oneRun(ctx: Ctx, timings: Timings, { round }: { round: number }): Promise<void> {
   const name = `project-${1 + (round % 100)}`;
   await ctx.db
-    .update(schema.projects)
+    .update(projects)
     .set({ nextRunAt: sql`now()` })
-    .where(eq(schema.projects.name, name));
+    .where(eq(projects.name, name));
   await timed(timings, "materialise", () => materialiseDue(ctx));
-  const hosts = await ctx.db.select().from(schema.hosts);
+  const hosts = await ctx.db.select().from(hostTable);
   const isMaster = ({ roles }: (typeof hosts)[number]) => Number(roles.includes("ftp"));
   for (const host of hosts.toSorted((left, right) => isMaster(left) - isMaster(right))) {
     const { lease } = await timed(timings, "lease", () =>
@@ -70,7 +71,7 @@ async function oneRun(ctx: Ctx, timings: Timings, { round }: { round: number }):
     const kind = host.roles.includes("master") ? "finish (master)" : "finish (host)";
     await timed(timings, kind, () => finishAttempt(ctx, { ...task, result: done }));
     // The next occurrence's schedule begins a minute later: it must not fall due by itself.
-    await ctx.db.update(schema.projects).set({ nextRunAt: null });
+    await ctx.db.update(projects).set({ nextRunAt: null });
   }
 }
 

@@ -7,7 +7,7 @@ import { decryptAtRest, encryptAtRest } from "../auth/at-rest.ts";
 import type { Ctx } from "../context.ts";
 import { retryNow } from "../db/queries/alert-messages.ts";
 import { lockReceiver, readReceiver, type ReceiverRow } from "../db/queries/alert-receivers.ts";
-import { alertReceivers } from "../db/schema.ts";
+import { alertReceivers } from "../db/schema/alerts.ts";
 import { checkReceiver, type Target } from "./check-receiver.ts";
 
 const sealedSchema = z.object({ url: z.string(), secret: z.string().nullable() });

@@ -9,7 +9,7 @@ import {
   tokenTypes,
 } from "../../protocol/order.ts";
 import type { Ctx } from "../context.ts";
-import { hosts } from "../db/schema.ts";
+import { hosts } from "../db/schema/hosts.ts";
 
 export type HostRow = typeof hosts.$inferSelect;
 

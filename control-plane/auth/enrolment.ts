@@ -11,7 +11,7 @@ import {
 } from "../../protocol/fleet.ts";
 import { signatureAlgorithm, tokenTypes } from "../../protocol/order.ts";
 import type { Ctx } from "../context.ts";
-import { enrolmentTokens, hosts } from "../db/schema.ts";
+import { enrolmentTokens, hosts } from "../db/schema/hosts.ts";
 import { hashToken, newToken } from "./secrets.ts";
 import { fingerprint, keyOf, openSignerOf, pinnedKeys } from "./task-keys.ts";
 

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import { insertAuditEvent } from "../db/queries/audit-events.ts";
-import { operatorTokens } from "../db/schema.ts";
+import { operatorTokens } from "../db/schema/operators.ts";
 import { createOperatorToken, hasNoOperatorToken } from "./operator-tokens.ts";
 
 /**

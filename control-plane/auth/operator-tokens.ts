@@ -2,7 +2,7 @@ import { and, count, desc, eq, isNull, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import { type OperatorToken, type TokenScope, triggerScope } from "../../protocol/token.ts";
 import type { Ctx } from "../context.ts";
-import { operatorTokens } from "../db/schema.ts";
+import { operatorTokens } from "../db/schema/operators.ts";
 import type { Actor } from "./actor.ts";
 import { hashToken, newToken } from "./secrets.ts";
 

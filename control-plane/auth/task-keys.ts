@@ -5,7 +5,7 @@ import { AppError } from "../../protocol/errors.ts";
 import { signatureAlgorithm, tokenTypes } from "../../protocol/order.ts";
 import type { TaskKey } from "../../protocol/task-key.ts";
 import type { Ctx } from "../context.ts";
-import { fleet, taskKeys } from "../db/schema.ts";
+import { fleet, taskKeys } from "../db/schema/fleet.ts";
 import { decryptAtRest, encryptAtRest } from "./at-rest.ts";
 
 type KeyCtx = Pick<Ctx, "db" | "now" | "secrets">;

@@ -4,7 +4,11 @@ import type { ChangeList } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
 import { insertAuditEvent } from "../db/queries/audit-events.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
-import { attempts, changeLists, hosts, projects, replicas, runs, tasks } from "../db/schema.ts";
+import { hosts } from "../db/schema/hosts.ts";
+import { projects } from "../db/schema/projects.ts";
+import { changeLists, replicas } from "../db/schema/replicas.ts";
+import { runs } from "../db/schema/runs.ts";
+import { attempts, tasks } from "../db/schema/tasks.ts";
 
 /** Generations whose lists an order may name; the master keeps as many. */
 const keptLists = 100;

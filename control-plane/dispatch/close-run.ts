@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import type { runs } from "../db/schema.ts";
+import type { runs } from "../db/schema/runs.ts";
 
 type Closed = Pick<typeof runs.$inferSelect, "id" | "state" | "reason">;
 

@@ -4,7 +4,7 @@ import type { DaemonUsers } from "../../protocol/fleet.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import { seal } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
-import { hosts } from "../db/schema.ts";
+import { hosts } from "../db/schema/hosts.ts";
 
 /** Password of one host at a master's rsync daemon; a host that enrols again gets another. */
 export function daemonPasswordOf(

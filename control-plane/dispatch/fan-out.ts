@@ -4,7 +4,7 @@ import type { Ctx } from "../context.ts";
 import { atOnce } from "../db/at-once.ts";
 import { generationFreshAt, keepFreshness } from "../db/queries/freshness.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
-import type { runs } from "../db/schema.ts";
+import type { runs } from "../db/schema/runs.ts";
 import { isDueToReconcile, keepChangeList } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
 import { channel } from "./wake.ts";

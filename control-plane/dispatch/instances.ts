@@ -7,7 +7,7 @@ import type { HostRow } from "../auth/agent-requests.ts";
 import type { Ctx } from "../context.ts";
 import { insertAuditEvent } from "../db/queries/audit-events.ts";
 import { noteSeen, updateHost } from "../db/queries/hosts.ts";
-import { hosts } from "../db/schema.ts";
+import { hosts } from "../db/schema/hosts.ts";
 import { clonedText, judgeInstance } from "./judge-instance.ts";
 import { notifyHosts } from "./wake.ts";
 

@@ -1,5 +1,5 @@
 import type { Instance } from "../../protocol/instance.ts";
-import type { AgentProcess, Instances } from "../db/schema.ts";
+import type { AgentProcess, Instances } from "../db/schema/hosts.ts";
 
 export type Judgement =
   /** The process that is known, or one that does not say. */

@@ -1,6 +1,6 @@
 import { and, asc, eq, lt, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import { tasks } from "../db/schema.ts";
+import { tasks } from "../db/schema/tasks.ts";
 import { expireAttempt } from "./finish.ts";
 
 /** Takes back the leases that have run out: next attempt, or failed after the last. Returns their number. */

@@ -5,7 +5,10 @@ import type { TaskState } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
 import { keepFreshness } from "../db/queries/freshness.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
-import { projects, replicas, runs, tasks } from "../db/schema.ts";
+import { projects } from "../db/schema/projects.ts";
+import { replicas } from "../db/schema/replicas.ts";
+import { runs } from "../db/schema/runs.ts";
+import { tasks } from "../db/schema/tasks.ts";
 import { addTasks, closeLeft, hostsBehind } from "./fan-out.ts";
 import { startDryRun, triggerRun } from "./start-run.ts";
 

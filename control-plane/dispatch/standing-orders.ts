@@ -11,7 +11,8 @@ import { openTaskSigner, type TaskSigner } from "../auth/task-keys.ts";
 import { signStandingOrder, standingSeconds } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
-import { projects, replicas } from "../db/schema.ts";
+import { projects } from "../db/schema/projects.ts";
+import { replicas } from "../db/schema/replicas.ts";
 import { nextRun } from "../schedule/next-run.ts";
 import { masterOfProject, type Place, specOfReplica } from "./sync-spec.ts";
 

@@ -8,7 +8,11 @@ import { signTaskToken, verifyStandingOrder } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject } from "../db/queries/projects.ts";
 import { countAttempt, countRun } from "../db/queries/totals.ts";
-import { attempts, hosts, projects, replicas, runs, standingReports, tasks } from "../db/schema.ts";
+import { hosts } from "../db/schema/hosts.ts";
+import { projects } from "../db/schema/projects.ts";
+import { replicas } from "../db/schema/replicas.ts";
+import { runs } from "../db/schema/runs.ts";
+import { attempts, standingReports, tasks } from "../db/schema/tasks.ts";
 import { follow } from "./finish.ts";
 import { notifyHosts } from "./wake.ts";
 

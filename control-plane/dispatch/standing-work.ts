@@ -1,6 +1,7 @@
 import { and, eq } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import { runs, tasks } from "../db/schema.ts";
+import { runs } from "../db/schema/runs.ts";
+import { tasks } from "../db/schema/tasks.ts";
 
 /** Was the pull of an occurrence done by the master itself, while it was out of contact? */
 export async function wasPulledByStandingOrder(

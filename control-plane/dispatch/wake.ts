@@ -4,7 +4,7 @@ import { sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import type { Waiter } from "../context.ts";
 import { connect, type Connection, type Database } from "../db/connect.ts";
-import type { tasks } from "../db/schema.ts";
+import type { tasks } from "../db/schema/tasks.ts";
 
 type Task = typeof tasks.$inferSelect;
 

@@ -5,7 +5,7 @@ import { decryptAtRest } from "../auth/at-rest.ts";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/connect.ts";
 import { isThere } from "../db/files.ts";
-import { projects } from "../db/schema.ts";
+import { projects } from "../db/schema/projects.ts";
 import { fault } from "./cure.ts";
 
 /** Is there the secret, and does it open what the database keeps: task keys, upstreams' passwords? */

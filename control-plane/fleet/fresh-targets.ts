@@ -1,6 +1,6 @@
 import { and, eq, isNotNull, isNull } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import { projects } from "../db/schema.ts";
+import { projects } from "../db/schema/projects.ts";
 import { derivedFreshTarget } from "../schedule/fresh-target.ts";
 
 /** Seconds that a project's row has which was made before there were targets. */

@@ -4,7 +4,9 @@ import type { Ctx } from "../context.ts";
 import { keepFreshness } from "../db/queries/freshness.ts";
 import { lockProject } from "../db/queries/projects.ts";
 import { readReplica } from "../db/queries/replicas.ts";
-import { hosts, replicas, tasks } from "../db/schema.ts";
+import { hosts } from "../db/schema/hosts.ts";
+import { replicas } from "../db/schema/replicas.ts";
+import { tasks } from "../db/schema/tasks.ts";
 import { resyncReplica } from "../dispatch/resync.ts";
 
 /**

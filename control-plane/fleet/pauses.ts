@@ -7,7 +7,8 @@ import { hostIds, lockHost, readHost, updateHost } from "../db/queries/hosts.ts"
 import { lockProject, readProject } from "../db/queries/projects.ts";
 import { readReplica } from "../db/queries/replicas.ts";
 import { readSettings, updateSettings } from "../db/queries/settings.ts";
-import { projects, replicas } from "../db/schema.ts";
+import { projects } from "../db/schema/projects.ts";
+import { replicas } from "../db/schema/replicas.ts";
 import { cancelEverything, cancelHost } from "../dispatch/cancel.ts";
 import { catchUp } from "../dispatch/resync.ts";
 import { notifyHosts } from "../dispatch/wake.ts";

@@ -2,7 +2,9 @@ import { and, arrayContains, asc, eq, inArray, notInArray, sql } from "drizzle-o
 import { AppError } from "../../protocol/errors.ts";
 import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
-import { hosts, projects, replicas } from "../db/schema.ts";
+import { hosts } from "../db/schema/hosts.ts";
+import { projects } from "../db/schema/projects.ts";
+import { replicas } from "../db/schema/replicas.ts";
 import { cancelWaiting } from "../dispatch/cancel.ts";
 import { catchUp } from "../dispatch/resync.ts";
 

@@ -4,7 +4,7 @@ import type { ProjectInput } from "../../protocol/project.ts";
 import { decryptAtRest, encryptAtRest } from "../auth/at-rest.ts";
 import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
-import { projects } from "../db/schema.ts";
+import { projects } from "../db/schema/projects.ts";
 import { loginHostOf } from "./check-project.ts";
 
 /** Columns of a login: the password encrypted; one that is not given stays, for the same host only. @throws AppError `invalid-input`. */

@@ -1,7 +1,7 @@
 import { and, gt, inArray, lt, ne, or, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Ctx } from "../context.ts";
-import { projects } from "../db/schema.ts";
+import { projects } from "../db/schema/projects.ts";
 
 /** A path and the directories that it lies in. */
 const pathsAbove = (path: string) =>

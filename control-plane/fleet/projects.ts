@@ -11,7 +11,9 @@ import {
 import { endTriggerTokens } from "../auth/operator-tokens.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject, type ProjectRow, readProject } from "../db/queries/projects.ts";
-import { projects, replicas, tasks } from "../db/schema.ts";
+import { projects } from "../db/schema/projects.ts";
+import { replicas } from "../db/schema/replicas.ts";
+import { tasks } from "../db/schema/tasks.ts";
 import { cancelWaiting } from "../dispatch/cancel.ts";
 import { triggerRun } from "../dispatch/start-run.ts";
 import { derivedFreshTarget } from "../schedule/fresh-target.ts";

@@ -1,7 +1,8 @@
 import { and, asc, isNotNull, isNull, lte, not, notExists, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
-import { fleet, projects } from "../db/schema.ts";
+import { fleet } from "../db/schema/fleet.ts";
+import { projects } from "../db/schema/projects.ts";
 import { addMissedRuns, addScheduledRun } from "../dispatch/start-run.ts";
 import { latestRun, nextRun } from "./next-run.ts";
 

@@ -1,7 +1,7 @@
 import { and, asc, eq, inArray, isNull, sql } from "drizzle-orm";
 import type { Alert, MessageKind } from "../../../protocol/alert.ts";
 import type { Ctx } from "../../context.ts";
-import { alertMessages, alertReceivers, alerts } from "../schema.ts";
+import { alertMessages, alertReceivers, alerts } from "../schema/alerts.ts";
 import { alertView } from "./alerts.ts";
 
 /** Alerts that a message holds; of more it tells the number. */

@@ -2,7 +2,7 @@ import { asc, eq, isNull, lte, or, sql } from "drizzle-orm";
 import { AppError } from "../../../protocol/errors.ts";
 import type { Receiver } from "../../../protocol/alert.ts";
 import type { Ctx } from "../../context.ts";
-import { alertReceivers } from "../schema.ts";
+import { alertReceivers } from "../schema/alerts.ts";
 
 export type ReceiverRow = typeof alertReceivers.$inferSelect;
 

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Ctx } from "../../context.ts";
-import type { alertReceivers } from "../schema.ts";
+import type { alertReceivers } from "../schema/alerts.ts";
 
 type Receiver = typeof alertReceivers.$inferSelect;
 

@@ -2,7 +2,7 @@ import { and, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { z } from "zod";
 import type { Alert, AlertCondition, alertsQuerySchema } from "../../../protocol/alert.ts";
 import type { Ctx } from "../../context.ts";
-import { alerts } from "../schema.ts";
+import { alerts } from "../schema/alerts.ts";
 import { after, page } from "./page.ts";
 
 type AlertRow = typeof alerts.$inferSelect;

@@ -2,7 +2,7 @@ import { and, desc, eq, gte, lt, sql } from "drizzle-orm";
 import type { z } from "zod";
 import type { AuditEvent, auditQuerySchema } from "../../../protocol/settings.ts";
 import type { Ctx } from "../../context.ts";
-import { auditEvents } from "../schema.ts";
+import { auditEvents } from "../schema/operators.ts";
 import { after, page } from "./page.ts";
 
 /** Writes down a change, in the transaction that makes it. */

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { HostFacts } from "../../../protocol/fleet.ts";
 import type { Host } from "../../../protocol/host.ts";
 import type { Ctx } from "../../context.ts";
-import { hosts } from "../schema.ts";
+import { hosts } from "../schema/hosts.ts";
 
 /** Days of samples that a forecast is made of. */
 const days = 30;

@@ -1,6 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Ctx } from "../../context.ts";
-import { projects, replicas } from "../schema.ts";
+import { projects } from "../schema/projects.ts";
+import { replicas } from "../schema/replicas.ts";
 
 /**
  * When a project's source was last known to be what is published. With a schedule: the start of the last

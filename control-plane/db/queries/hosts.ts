@@ -4,7 +4,7 @@ import { AppError } from "../../../protocol/errors.ts";
 import type { Poll } from "../../../protocol/fleet.ts";
 import type { Host, HostCreate, hostsQuerySchema } from "../../../protocol/host.ts";
 import type { Ctx } from "../../context.ts";
-import { hosts } from "../schema.ts";
+import { hosts } from "../schema/hosts.ts";
 import { growthOfRoom, withForecast } from "./disk-samples.ts";
 import { after, page } from "./page.ts";
 

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
 import { decryptAtRest, encryptAtRest } from "../../auth/at-rest.ts";
 import type { Ctx } from "../../context.ts";
-import { idempotentAnswers } from "../schema.ts";
+import { idempotentAnswers } from "../schema/operators.ts";
 
 const keptSchema = z.object({ text: z.string(), headers: z.record(z.string(), z.string()) });
 type KeptAnswer = { status: number; text: string; headers: Record<string, string> };

@@ -4,7 +4,7 @@ import { and, asc, desc, eq, gte, lt, sql } from "drizzle-orm";
 import { AppError } from "../../../protocol/errors.ts";
 import type { LogAnswer } from "../../../protocol/report.ts";
 import type { Ctx } from "../../context.ts";
-import { attempts, logChunks, tasks } from "../schema.ts";
+import { attempts, logChunks, tasks } from "../schema/tasks.ts";
 
 const unpack = promisify(gunzip);
 

@@ -2,7 +2,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { and, eq, isNull, sql } from "drizzle-orm";
 import type { Ctx } from "../../context.ts";
-import { logChunks } from "../schema.ts";
+import { logChunks } from "../schema/tasks.ts";
 
 const pack = promisify(gzip);
 

@@ -1,6 +1,7 @@
 import { and, eq, isNotNull } from "drizzle-orm";
 import type { Ctx } from "../../context.ts";
-import { projects, replicas } from "../schema.ts";
+import { projects } from "../schema/projects.ts";
+import { replicas } from "../schema/replicas.ts";
 
 /** Names of a host's projects that are paused as a whole, not on that host alone. */
 export async function pausedProjectsOn(

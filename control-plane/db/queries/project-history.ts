@@ -1,7 +1,9 @@
 import { and, asc, desc, eq, inArray, sql } from "drizzle-orm";
 import type { RunDetail } from "../../../protocol/run.ts";
 import type { Ctx } from "../../context.ts";
-import { hosts, projects, tasks } from "../schema.ts";
+import { hosts } from "../schema/hosts.ts";
+import { projects } from "../schema/projects.ts";
+import { tasks } from "../schema/tasks.ts";
 import { readRuns } from "./runs.ts";
 import { taskView } from "./tasks.ts";
 

@@ -4,7 +4,9 @@ import { AppError } from "../../../protocol/errors.ts";
 import type { Project, projectsQuerySchema } from "../../../protocol/project.ts";
 import type { Ctx } from "../../context.ts";
 import type { Database } from "../connect.ts";
-import { hosts, projects, replicas } from "../schema.ts";
+import { hosts } from "../schema/hosts.ts";
+import { projects } from "../schema/projects.ts";
+import { replicas } from "../schema/replicas.ts";
 import { after, page } from "./page.ts";
 import { readReplicas } from "./replicas.ts";
 

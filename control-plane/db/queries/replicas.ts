@@ -3,7 +3,9 @@ import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
 import type { Replica, replicasQuerySchema } from "../../../protocol/project.ts";
 import type { Ctx } from "../../context.ts";
-import { hosts, projects, replicas } from "../schema.ts";
+import { hosts } from "../schema/hosts.ts";
+import { projects } from "../schema/projects.ts";
+import { replicas } from "../schema/replicas.ts";
 import { freshAt, isStale } from "./freshness.ts";
 import { after, page } from "./page.ts";
 

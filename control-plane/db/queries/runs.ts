@@ -4,7 +4,10 @@ import { AppError } from "../../../protocol/errors.ts";
 import type { Run, RunDetail, runsQuerySchema } from "../../../protocol/run.ts";
 import type { Ctx } from "../../context.ts";
 import { atOnce } from "../at-once.ts";
-import { hosts, projects, runs, tasks } from "../schema.ts";
+import { hosts } from "../schema/hosts.ts";
+import { projects } from "../schema/projects.ts";
+import { runs } from "../schema/runs.ts";
+import { tasks } from "../schema/tasks.ts";
 import { after, page } from "./page.ts";
 import { taskView } from "./tasks.ts";
 

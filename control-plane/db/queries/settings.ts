@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Settings, Status } from "../../../protocol/settings.ts";
 import type { RunState } from "../../../protocol/states.ts";
 import type { Ctx } from "../../context.ts";
-import { fleet } from "../schema.ts";
+import { fleet } from "../schema/fleet.ts";
 import { freshness } from "./freshness.ts";
 import { heldDeletions } from "./held.ts";
 

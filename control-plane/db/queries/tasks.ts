@@ -3,7 +3,9 @@ import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
 import type { Task, TaskDetail, tasksQuerySchema } from "../../../protocol/run.ts";
 import type { Ctx } from "../../context.ts";
-import { attempts, hosts, projects, tasks } from "../schema.ts";
+import { hosts } from "../schema/hosts.ts";
+import { projects } from "../schema/projects.ts";
+import { attempts, tasks } from "../schema/tasks.ts";
 import { after, page } from "./page.ts";
 
 /** A task as operators see it. */

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Result } from "../../../protocol/report.ts";
 import type { RunState } from "../../../protocol/states.ts";
 import type { Ctx } from "../../context.ts";
-import type { tasks } from "../schema.ts";
+import type { tasks } from "../schema/tasks.ts";
 
 /**
  * What is counted for ever: metrics that count must not go back when retention removes the rows. Each is

@@ -1,7 +1,7 @@
 import { decodeJwt, generateKeyPair, importJWK, SignJWT } from "jose";
 import { expect, test } from "vitest";
 import { invitationKey, verifyJoinAnswer } from "../../../agent/join-request.ts";
-import { enrolmentTokens } from "../../../control-plane/db/schema.ts";
+import { enrolmentTokens } from "../../../control-plane/db/schema/hosts.ts";
 import { parseEnrolmentToken } from "../../../protocol/enrolment.ts";
 import { tokenTypes } from "../../../protocol/order.ts";
 import { useFleet } from "../../helpers/fleet.ts";

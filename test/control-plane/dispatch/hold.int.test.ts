@@ -5,7 +5,7 @@ import type { Poll } from "../../../protocol/fleet.ts";
 import type { Ctx } from "../../../control-plane/context.ts";
 import { lookForWake } from "../../../control-plane/dispatch/look-for-wake.ts";
 import { poll } from "../../../control-plane/dispatch/poll.ts";
-import { hosts } from "../../../control-plane/db/schema.ts";
+import { hosts } from "../../../control-plane/db/schema/hosts.ts";
 import { report, testResult } from "../../helpers/control-plane.ts";
 import { createProject, openLease, trigger, useFleet } from "../../helpers/fleet.ts";
 

@@ -6,7 +6,7 @@ import {
   judgeInstance,
   type Judgement,
 } from "../../../control-plane/dispatch/judge-instance.ts";
-import type { Instances } from "../../../control-plane/db/schema.ts";
+import type { Instances } from "../../../control-plane/db/schema/hosts.ts";
 import type { Instance } from "../../../protocol/instance.ts";
 
 const instanceOf = (machine: string): Instance => ({

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
-import { projects } from "../../../control-plane/db/schema.ts";
+import { projects } from "../../../control-plane/db/schema/projects.ts";
 import { materialiseDue } from "../../../control-plane/schedule/materialise.ts";
 import { createProject, listRuns, type TestFleet, useFleet, work } from "../../helpers/fleet.ts";
 
