@@ -88,7 +88,8 @@ export const topArgv = ({ pull, destination }: { pull: Pull; destination: string
 
 /**
  * Arguments of an rsync of a whole tree; pure. `destination` is absolute and resolved; `maxDelete` is the value of
- * `--max-delete`, "list" only lists what would change. Options come first, both operands after `--`.
+ * `--max-delete`, "list" only lists what would change; null: there is nothing to delete, and rsync need not look.
+ * Options come first, both operands after `--`.
  */
 export function buildArgv({
   pull,
@@ -100,7 +101,7 @@ export function buildArgv({
 }: {
   pull: Pull;
   destination: string;
-  maxDelete: number | "list";
+  maxDelete: number | "list" | null;
   atOnce: boolean;
   /** Where what this pass deletes or replaces goes; left out: nowhere. */
   backupDirectory?: string | undefined;
@@ -108,12 +109,15 @@ export function buildArgv({
   without?: string[];
 }): string[] {
   const { source, options, own } = pull;
+  const deletes = options.delete && maxDelete !== null;
   return [
     "--recursive",
+    // The whole list first: what is to come is known from the start, and looked at faster than bit by bit.
+    "--no-inc-recursive",
     ...transferOptions(pull, { atOnce }),
-    ...(options.delete ? ["--delete-after"] : []),
+    ...(deletes ? ["--delete-after"] : []),
     ...(maxDelete === "list" ? ["--dry-run"] : []),
-    ...(options.delete && maxDelete !== "list" ? [`--max-delete=${maxDelete}`] : []),
+    ...(deletes && maxDelete !== "list" ? [`--max-delete=${maxDelete}`] : []),
     ...(backupDirectory === undefined ? [] : ["--backup", `--backup-dir=${backupDirectory}`]),
     // "p": with a directory that the source no longer has it goes. "r": only the receiver minds it.
     ...(own === null ? [] : [`--filter=-${own.alone ? "p" : "rp"} /${own.path}`]),

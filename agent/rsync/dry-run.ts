@@ -49,6 +49,7 @@ export async function dryRunTree(
     ...pull.limits,
     password,
     connection: connectionOf(pull),
+    manyLines: true,
     argv: buildArgv({ pull, destination, maxDelete: "list", atOnce: false }),
     onChange: (line) => {
       const change = parseChange(line);

@@ -1,10 +1,10 @@
-import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { execa } from "execa";
 import type { Progress, SyncStats } from "../../protocol/report.ts";
 import { type Connection, openConnection } from "./connection.ts";
 import { parseChange, readable } from "./itemize.ts";
 import { startedBy } from "./leftovers.ts";
+import { openPipe, restFromReading } from "./pipe.ts";
 import { endGroup, groupLives } from "./process-group.ts";
 import { parseProgress } from "./progress.ts";
 import { collectStat, completeStats } from "./stats.ts";
@@ -51,6 +51,8 @@ export type RunInput = {
   wallClockSeconds: number;
   stallSeconds: number;
   signal: AbortSignal;
+  /** It may write very many lines: worth the 10 ms that a pipe of its own takes. */
+  manyLines?: boolean;
   onLine: (line: string) => void;
   /** Each change as `parseChange` reads it. */
   onChange?: ((line: string) => void) | undefined;
@@ -71,18 +73,6 @@ function lineSplitter(onLine: (line: string) => void) {
       if (rest !== "") onLine(rest);
     },
   };
-}
-
-/**
- * Leaves a stream that has just been read alone for a millisecond. rsync writes each line by itself: it
- * takes a quarter longer where its reader is woken for each. Node has no public way to do so.
- */
-function restFromReading(stream: Readable): void {
-  const pipe = () =>
-    (stream as unknown as { _handle: { readStop: () => void; readStart: () => void } | null })
-      ._handle;
-  pipe()?.readStop();
-  setTimeout(() => pipe()?.readStart(), 1);
 }
 
 /** Exit codes of an rsync whose processes all came to their end. */
@@ -109,12 +99,12 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
   };
   const stats: Partial<SyncStats> = {};
   const take = (line: string) => {
-    const skipped = /--max-delete limit \((\d+) skipped\)/.exec(line);
-    if (skipped) exit.skippedDeletions = Number(skipped[1]);
-    const progress = parseProgress(line);
-    if (progress) return input.onProgress(progress);
     const change = parseChange(line);
     if (change === null) {
+      const progress = parseProgress(line);
+      if (progress) return input.onProgress(progress);
+      const skipped = /--max-delete limit \((\d+) skipped\)/.exec(line);
+      if (skipped) exit.skippedDeletions = Number(skipped[1]);
       collectStat(stats, line);
       input.onLine(line);
       return;
@@ -134,8 +124,11 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     take(line);
   };
   const way = await openConnection(input.connection, { onFault: takeError });
+  const pipe = input.manyLines ? await openPipe() : null;
   if (input.signal.aborted) {
     way.close();
+    pipe?.letGo();
+    pipe?.reader.destroy();
     return { ...exit, ended: "interrupted" };
   }
   // Its own environment: nothing of the agent's secrets, and no RSYNC_* variable that changes options.
@@ -154,10 +147,17 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     buffer: false,
     reject: false,
     // execa takes any descriptor here; its types know those up to 9.
-    stdio: ["ignore", "pipe", "pipe", ...(ctx.holding === undefined ? [] : [ctx.holding as 9])],
+    stdio: [
+      "ignore",
+      (pipe?.writer as 9 | undefined) ?? "pipe",
+      "pipe",
+      ...(ctx.holding === undefined ? [] : [ctx.holding as 9]),
+    ],
     encoding: "buffer",
     cleanup: true,
   });
+  pipe?.letGo();
+  const output = pipe?.reader ?? child.stdout!;
   let ending: Promise<boolean> | undefined;
   const end = (why: RsyncExit["ended"]) => {
     if (ending || child.pid === undefined) return;
@@ -175,13 +175,14 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
   alive();
   const stdout = lineSplitter(take);
   const stderr = lineSplitter(takeError);
-  child.stdout.on("data", (chunk: Buffer) => {
+  output.on("data", (chunk: Buffer) => {
     alive();
-    restFromReading(child.stdout);
+    restFromReading(output, { pipe: pipe !== null, bytes: chunk.length });
     stdout.write(chunk);
   });
   child.stderr.on("data", stderr.write);
   const result = await child;
+  const heard = (await pipe?.ended) ?? true;
   way.close();
   stdout.end();
   stderr.end();
@@ -197,7 +198,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
     missing === "ENOENT" ? 127 : missing === "EACCES" ? 126 : (result.exitCode ?? null);
   // rsync takes a connection that never was for one that broke off.
   if (exit.stderr.includes(tlsFault)) exit.exitCode = 10;
-  if (killed || receiverWasKilled(exit)) exit.exitCode = null;
+  if (killed || !heard || receiverWasKilled(exit)) exit.exitCode = null;
   if (exit.exitCode === null) ctx.onKilled?.();
   exit.stats = completeStats(stats);
   return exit;

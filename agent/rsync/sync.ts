@@ -165,13 +165,19 @@ export function classify({ exit, pull }: { exit: RsyncExit; pull: Pull }): Ended
  */
 async function pullPayload(
   ctx: RsyncCtx,
-  { pull, destination, ...run }: Omit<SyncInput, "backupDirectory">,
+  {
+    pull,
+    destination,
+    maxDelete,
+    ...run
+  }: Omit<SyncInput, "backupDirectory"> & { maxDelete: 0 | null },
 ): Promise<RsyncExit | null> {
   const without = indexPatterns(pull.options);
   if (without.length === 0) return null;
   run.onLine("everything but the indexes first");
-  const argv = buildArgv({ pull, destination, maxDelete: 0, atOnce: true, without });
-  return runRsync(ctx, { ...run, ...pull.limits, connection: connectionOf(pull), argv });
+  const argv = buildArgv({ pull, destination, maxDelete, atOnce: true, without });
+  const connection = connectionOf(pull);
+  return runRsync(ctx, { ...run, ...pull.limits, connection, argv, manyLines: true });
 }
 
 /** Is what the indexes will name all there? */
@@ -182,19 +188,21 @@ const isWhole = (payload: RsyncExit): boolean =>
 /**
  * Makes `destination` equal to the source. Where the options name indexes, everything else comes before
  * them, or they do not come. New and changed files first, with `--max-delete=0`, where
- * rsync deletes nothing. If there is something to delete, a dry run lists it; if the guard lets it,
- * a last pass deletes, and at most so many.
+ * rsync deletes nothing; in an empty tree it does not even look. If there is something to delete, a dry run
+ * lists it; if the guard lets it, a last pass deletes, and at most so many.
  */
 export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncResult> {
   const started = performance.now();
   const { pull, destination, backupDirectory, ...run } = input;
-  // Nobody has relied on an empty tree yet.
+  // Nobody has relied on an empty tree yet, and nothing in it can be too much.
   const atOnce = (await readdir(destination)).length === 0;
-  const pass = (maxDelete: number | "list", onProgress = run.onProgress) =>
+  const nothing = atOnce ? null : 0;
+  const pass = (maxDelete: number | "list" | null, onProgress = run.onProgress) =>
     runRsync(ctx, {
       ...run,
       ...pull.limits,
       connection: connectionOf(pull),
+      manyLines: true,
       onProgress,
       // What the dry run lists is not done yet: it stays out of the log.
       onLine: maxDelete === "list" ? () => {} : run.onLine,
@@ -208,7 +216,7 @@ export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncRes
           typeof maxDelete === "number" && maxDelete > 0 ? backupDirectory : undefined,
       }),
     });
-  const payload = await pullPayload(ctx, { pull, destination, ...run });
+  const payload = await pullPayload(ctx, { pull, destination, maxDelete: nothing, ...run });
   if (payload && !isWhole(payload))
     return {
       ...classify({ exit: payload, pull }),
@@ -217,7 +225,7 @@ export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncRes
       stats: payload.stats,
       seconds: Math.round(performance.now() - started) / 1000,
     };
-  const first = withPayload(payload, await pass(0));
+  const first = withPayload(payload, await pass(nothing));
   const result = (exit: RsyncExit, ended: Ended, changes = exit.changes, stats = exit.stats) => ({
     ...ended,
     exitCode: exit.exitCode,

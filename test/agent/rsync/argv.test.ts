@@ -35,7 +35,7 @@ test("whatever passes the schemas, only known options stand before -- and two op
         port: fc.integer({ min: -1, max: 70_000 }),
       }),
       fc.array(fc.record({ action: fc.constantFrom("include", "exclude"), pattern: nasty })),
-      fc.oneof(fc.constant("list" as const), fc.integer({ min: 0, max: 1_000_000 })),
+      fc.oneof(fc.constantFrom("list" as const, null), fc.integer({ min: 0, max: 1_000_000 })),
       (source, filters, maxDelete) => {
         const checked = sourceSchema.safeParse({
           ...source,

@@ -18,6 +18,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { compareTrees } from "../../../demo/compare.ts";
 import { syncTree, whyHeld } from "../../../agent/rsync/sync.ts";
+import type { Progress } from "../../../protocol/report.ts";
 import type { RsyncLimits, RsyncOptions } from "../../../protocol/rsync.ts";
 import { pullOf, startSource, syncSpec } from "../../helpers/rsync.ts";
 
@@ -36,6 +37,7 @@ async function pull(
     lines?: string[];
     signal?: AbortSignal;
     rsync?: string;
+    onProgress?: (progress: Progress) => void;
   } = {},
 ) {
   const usual = pullOf(syncSpec({ port }));
@@ -51,7 +53,7 @@ async function pull(
       password: overrides.password ?? "right-password",
       signal: overrides.signal ?? new AbortController().signal,
       onLine: (line) => overrides.lines?.push(line),
-      onProgress: () => {},
+      onProgress: overrides.onProgress ?? (() => {}),
     },
   );
 }
@@ -102,6 +104,46 @@ test("files are moved into their places in the end, but into an empty directory 
   expect(first).toContain("--partial-dir=.~tmp~");
   expect(first).not.toContain("--delay-updates");
   expect(second).toContain("--delay-updates");
+});
+
+test("in an empty directory nothing is looked for that would have to go, and afterwards it is", async () => {
+  const source = await startSource();
+  await fill(source.tree, { files: 3 });
+  await writeFile(join(source.tree, "Release"), "names them");
+  const { rsync, calls } = await notingRsync(source);
+  const options = { indexesLast: "debian" as const };
+  const lines: string[] = [];
+  expect(await pull(source, { rsync, options, lines })).toMatchObject({ outcome: "ok" });
+  expect((await calls()).filter((call) => call.includes("delete"))).toEqual([]);
+  expect(lines).toContain(">f+++++++++ file-2");
+  await rm(join(source.tree, "file-2"));
+  const again = await pull(source, { rsync, options });
+  expect(again).toMatchObject({ outcome: "ok", stats: { deleted: 1 } });
+  const { differences } = await compareTrees({
+    expected: source.tree,
+    actual: source.destination,
+  });
+  expect(differences).toEqual([]);
+});
+
+test("while a large file comes, the progress goes on, and the whole is known from its beginning", async () => {
+  const source = await startSource();
+  await fill(join(source.tree, "first"), { files: 20 });
+  await writeFile(join(source.tree, "large"), Buffer.alloc(3_000_000, 1));
+  for (let index = 0; index < 300; index++) {
+    await fill(join(source.tree, `later-${index}`), { files: 8 });
+  }
+  const seen: Progress[] = [];
+  const options = { bandwidthKiBps: 1500 };
+  const onProgress = (progress: Progress) => seen.push(progress);
+  expect(await pull(source, { options, onProgress })).toMatchObject({ outcome: "ok" });
+  // A line within a file does not tell.
+  const totals = new Set(seen.map(({ filesTotal }) => filesTotal).filter((total) => total > 0));
+  expect([...totals]).toEqual([2723]);
+  const during = seen.filter(({ bytes }) => bytes > 500_000 && bytes < 2_900_000);
+  expect(during.length).toBeGreaterThan(0);
+  expect(during.every(({ percent }) => percent < 98)).toBe(true);
+  expect(seen.at(-1)).toMatchObject({ percent: 100, filesTransferred: 2421 });
 });
 
 test("what no index names yet comes at once, and the indexes in the end", async () => {
