@@ -3,11 +3,11 @@ import { rewrite } from "./rewrite.ts";
 
 rewrite({
   file: "/control-plane/dispatch/lease.ts",
-  from: /eq\(tasks\.attempt, attempt\),\s+eq\(tasks\.state, "leased"\),\s+lease === [^\n]+/g,
-  to: 'eq(tasks.state, "leased"),',
+  from: /where id = \$\{taskId\} and attempt = \$\{attempt\} and state = 'leased'\s+and [^\n]+/g,
+  to: "where id = ${taskId} and state = 'leased'",
 });
 rewrite({
   file: "/control-plane/dispatch/finish.ts",
-  from: "task!.attempt === attempt && (lease === undefined || task!.pollId === lease)",
+  from: /task\.attempt === attempt &&\s+\(lease === undefined \|\| task\.pollId === lease\)/g,
   to: "true",
 });
