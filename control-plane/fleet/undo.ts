@@ -1,6 +1,6 @@
 import type { Ctx } from "../context.ts";
 import { lockProject } from "../db/queries/projects.ts";
-import { startUndo } from "../dispatch/start-run.ts";
+import { startUndo } from "../dispatch/start-undo.ts";
 import { pauseProject } from "./pauses.ts";
 
 /**

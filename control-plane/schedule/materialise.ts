@@ -3,7 +3,7 @@ import type { Ctx } from "../context.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
 import { fleet } from "../db/schema/fleet.ts";
 import { projects } from "../db/schema/projects.ts";
-import { addMissedRuns, addScheduledRun } from "../dispatch/start-run.ts";
+import { addMissedRuns, addScheduledRun } from "../dispatch/scheduled-runs.ts";
 import { latestRun, nextRun } from "./next-run.ts";
 
 /** Seconds after which an occurrence counts as missed. */
