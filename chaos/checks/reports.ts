@@ -96,7 +96,8 @@ export function checkSpool({ spooled, reports }: History): Violation[] {
 }
 
 /** The log of each attempt whose result was accepted is the agent's, byte for byte. */
-export function checkLogs({ spooled, reports, attempts }: History): Violation[] {
+export function checkLogs({ spooled, reports, attempts, faults }: History): Violation[] {
+  const diskWasFull = faults.some(({ what }) => what.startsWith("fill-disk"));
   return spooled.flatMap(({ taskId, attempt, log }) => {
     const done = reports.find(
       (report) =>
@@ -109,6 +110,9 @@ export function checkLogs({ spooled, reports, attempts }: History): Violation[] 
     // What a full disk did not take the agent tells from memory; it says so, and how much there is.
     const inMemory = done?.result?.message.includes(`${stateDirectory} `);
     if (inMemory && kept?.bytes === done?.result?.logBytes) return [];
+    // It was killed before it could say so: then more was told than its disk holds, and its next process knows of no more.
+    const killed = done?.result?.outcome === "interrupted" && done.result.logBytes === log?.bytes;
+    if (diskWasFull && killed && (kept?.bytes ?? 0) > (log?.bytes ?? 0)) return [];
     if (!done || log === null || (kept?.bytes === log.bytes && kept.sha256 === log.sha256))
       return [];
     return [

@@ -257,3 +257,15 @@ test("a log that a full disk did not take is compared by the length that its res
   history.attempts[1]!.log = { bytes: 9, sha256: "of nine" };
   expect(check(history)).toMatchObject([{ rule: "logs" }]);
 });
+
+test("of an agent that was killed on a full disk more of a log may be kept than its disk holds, and never less", () => {
+  const { history } = goodHistory();
+  for (const each of [...history.reports, ...history.attempts])
+    each.result &&= { ...each.result, outcome: "interrupted", logBytes: 4 };
+  history.spooled[1]!.log = { bytes: 4, sha256: "of four" };
+  expect(check(history)).toMatchObject([{ rule: "logs" }]);
+  history.faults.push({ at: 8500, what: "fill-disk 202 for 2.3 s" });
+  expect(check(history)).toEqual([]);
+  history.attempts[1]!.log = { bytes: 3, sha256: "of three" };
+  expect(check(history)).toMatchObject([{ rule: "logs" }]);
+});
