@@ -44,26 +44,43 @@ export function checkFence(history: History): Violation[] {
     });
 }
 
-/** Each accepted result is what its attempt has in the end. */
-export function checkResults({ reports, attempts }: History): Violation[] {
-  return reports
-    .filter((report) => accepted(report) && report.kind === "result")
-    .flatMap(({ taskId, attempt, result, answered }) => {
-      const kept = attempts.find((each) => each.taskId === taskId && each.attempt === attempt);
-      const same =
-        kept?.result?.outcome === result?.outcome &&
-        kept?.result?.message === result?.message &&
-        kept?.result?.logBytes === result?.logBytes;
-      if (kept && same && kept.state !== "superseded" && kept.state !== "running") return [];
-      return [
-        {
-          rule: "results",
-          what: `an accepted result of attempt ${attempt} of task ${taskId} is lost: the attempt is ${kept?.state ?? "gone"}, with ${JSON.stringify(kept?.result ?? null)}`,
-          at: answered,
-          ids: [taskId],
-        },
-      ];
-    });
+type Told = ReportSent["result"];
+
+const isSame = (one: Told | undefined, other: Told) =>
+  one?.outcome === other?.outcome &&
+  one?.message === other?.message &&
+  one?.logBytes === other?.logBytes;
+
+const diskWasFull = ({ faults }: History) =>
+  faults.some(({ what }) => what.startsWith("fill-disk"));
+
+/**
+ * Each accepted result is what its attempt has in the end. On a full disk an agent cannot note that it has told one: killed
+ * then, it tells in other words that it was interrupted, and what was told first counts.
+ */
+export function checkResults(history: History): Violation[] {
+  const { attempts } = history;
+  const told = history.reports.filter((report) => accepted(report) && report.kind === "result");
+  return told.flatMap(({ taskId, attempt, result, answered }) => {
+    const kept = attempts.find((each) => each.taskId === taskId && each.attempt === attempt);
+    const isKept = told.some(
+      (report) =>
+        report.taskId === taskId &&
+        report.attempt === attempt &&
+        isSame(report.result, kept?.result ?? null),
+    );
+    const again = isKept && result?.outcome === "interrupted" && diskWasFull(history);
+    const same = isSame(kept?.result ?? undefined, result) || again;
+    if (kept && same && kept.state !== "superseded" && kept.state !== "running") return [];
+    return [
+      {
+        rule: "results",
+        what: `an accepted result of attempt ${attempt} of task ${taskId} is lost: the attempt is ${kept?.state ?? "gone"}, with ${JSON.stringify(kept?.result ?? null)}`,
+        at: answered,
+        ids: [taskId],
+      },
+    ];
+  });
 }
 
 /** Whatever an agent began is reported in the end, and answered for good. */
@@ -96,8 +113,8 @@ export function checkSpool({ spooled, reports }: History): Violation[] {
 }
 
 /** The log of each attempt whose result was accepted is the agent's, byte for byte. */
-export function checkLogs({ spooled, reports, attempts, faults }: History): Violation[] {
-  const diskWasFull = faults.some(({ what }) => what.startsWith("fill-disk"));
+export function checkLogs(history: History): Violation[] {
+  const { spooled, reports, attempts } = history;
   return spooled.flatMap(({ taskId, attempt, log }) => {
     const done = reports.find(
       (report) =>
@@ -112,7 +129,7 @@ export function checkLogs({ spooled, reports, attempts, faults }: History): Viol
     if (inMemory && kept?.bytes === done?.result?.logBytes) return [];
     // It was killed before it could say so: then more was told than its disk holds, and its next process knows of no more.
     const killed = done?.result?.outcome === "interrupted" && done.result.logBytes === log?.bytes;
-    if (diskWasFull && killed && (kept?.bytes ?? 0) > (log?.bytes ?? 0)) return [];
+    if (diskWasFull(history) && killed && (kept?.bytes ?? 0) > (log?.bytes ?? 0)) return [];
     if (!done || log === null || (kept?.bytes === log.bytes && kept.sha256 === log.sha256))
       return [];
     return [

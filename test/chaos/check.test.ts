@@ -269,3 +269,19 @@ test("of an agent that was killed on a full disk more of a log may be kept than 
   history.attempts[1]!.log = { bytes: 3, sha256: "of three" };
   expect(check(history)).toMatchObject([{ rule: "logs" }]);
 });
+
+test("an agent that was killed on a full disk may tell twice that it was interrupted: the first time counts", () => {
+  const { history, report } = goodHistory();
+  const interrupted = { ...result, outcome: "interrupted" as const };
+  for (const each of [...history.reports, ...history.attempts]) each.result &&= interrupted;
+  history.reports.push(report(2, 13_000, { result: { ...interrupted, message: "once more" } }));
+  expect(check(history)).toMatchObject([{ rule: "results" }]);
+  history.faults.push({ at: 8500, what: "fill-disk 202 for 2.3 s" });
+  expect(check(history)).toEqual([]);
+  history.attempts[1]!.result = { ...interrupted, message: "what nobody told" };
+  expect(check(history)).toMatchObject([
+    { rule: "results" },
+    { rule: "results" },
+    { rule: "results" },
+  ]);
+});
