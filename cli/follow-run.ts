@@ -1,14 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunDetail } from "../protocol/run.ts";
 import type { CliCtx } from "./context.ts";
-import { ago } from "./format.ts";
 import { patiently } from "./patiently.ts";
 import { createRunScreen } from "./run-screen.ts";
 
 const lookEveryMilliseconds = 500;
-/** Hosts are asked for more rarely, and said to be away when their polls are this late. */
+/** Why hosts wait is asked for more rarely, and not for what begins within moments. */
 const hostsEverySeconds = 5;
-const awaySeconds = 60;
 
 export const hasEnded = ({ state }: { state: RunDetail["state"] }) =>
   state !== "queued" && state !== "running" && state !== "distributing";
@@ -16,11 +14,10 @@ export const hasEnded = ({ state }: { state: RunDetail["state"] }) =>
 /** Why hosts begin nothing; the others are not in it. */
 async function waitsOf({ client }: Pick<CliCtx, "client">): Promise<Map<string, string>> {
   const waits = new Map<string, string>();
-  for (const { name, state, drained, lastSeenAt } of await patiently(() => client.listHosts())) {
+  for (const { name, state, drained, inContact } of await patiently(() => client.listHosts())) {
     if (state !== "enrolled") waits.set(name, `is ${state}`);
     else if (drained) waits.set(name, `is drained: mirrorfleet host resume ${name}`);
-    else if (lastSeenAt === null || Date.now() - Date.parse(lastSeenAt) > awaySeconds * 1000)
-      waits.set(name, `is out of contact: last heard ${ago(lastSeenAt)}`);
+    else if (!inContact) waits.set(name, `is out of contact: mirrorfleet host show ${name}`);
   }
   return waits;
 }
@@ -42,7 +39,7 @@ export async function followRun(
     hosts: replicas.map(({ host }) => host).filter((host) => !gone.has(host)),
   });
   let waits = new Map<string, string>();
-  let asked = 0;
+  let asked = performance.now();
   for (;;) {
     const run = await patiently(() => client.getRun(id));
     const waiting = run.tasks.some(({ state }) => state === "queued");

@@ -133,6 +133,7 @@ export const hostSchema = z.object({
     .nullable()
     .meta({ description: "When its agent said so last: about once a minute" }),
   lastSeenAt: z.iso.datetime().nullable(),
+  inContact: z.boolean().meta({ description: "Its agent polled within the last 90 seconds" }),
   createdAt: z.iso.datetime(),
 });
 export type Host = z.infer<typeof hostSchema>;

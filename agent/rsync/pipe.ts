@@ -31,17 +31,22 @@ export async function openPipe(): Promise<Pipe | null> {
   const directory = await mkdtemp(join(tmpdir(), "mirrorfleet-agent-")).catch(() => null);
   if (directory === null) return null;
   const path = join(directory, "pipe");
+  let reading: number | null = null;
   try {
     const made = await execa("mkfifo", ["-m", "600", path], { reject: false, stdio: "ignore" });
     if (made.failed) return null;
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const reader = new Socket({ fd, readable: true, writable: false });
+    reading = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const writer = openSync(path, constants.O_WRONLY);
+    const reader = new Socket({ fd: reading, readable: true, writable: false });
     const ended = finished(reader, { writable: false }).then(
       () => true,
       () => false,
     );
     return { reader, writer, letGo: () => closeSync(writer), ended };
+  } catch {
+    // Too many are open: whatever else needs one says so.
+    if (reading !== null) closeSync(reading);
+    return null;
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -70,6 +70,8 @@ export async function openTlsProxy(
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
+  // A connection that cannot be taken is rsync's to notice; the agent has other work.
+  server.on("error", fault);
   const { port } = server.address() as AddressInfo;
   return {
     env: { RSYNC_PROXY: `${user}:${password}@127.0.0.1:${port}` },

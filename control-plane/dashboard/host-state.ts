@@ -1,15 +1,12 @@
 import type { Host } from "../../protocol/host.ts";
-import { contactSeconds } from "../db/queries/settings.ts";
 import { html, type Html } from "./html.ts";
-import { secondsBetween } from "./words.ts";
 
 /** Whether a host may take part, and is in contact. */
-export function hostState({ state, drained, lastSeenAt }: Host): Html {
+export function hostState({ state, drained, inContact }: Host): Html {
   if (state === "revoked") return html`<span class="chip bad">✗ revoked</span>`;
   if (state === "quarantined") return html`<span class="chip bad">⚠ quarantined</span>`;
   if (state === "invited") return html`<span class="chip wait">◷ invited</span>`;
-  const away = lastSeenAt === null || secondsBetween(lastSeenAt, null) > contactSeconds;
-  return html`${away ? html`<span class="chip bad">⚠ out of contact</span>` : html`<span class="chip good">✓ in contact</span>`}${drained && html` <span class="chip wait">P drained</span>`}`;
+  return html`${inContact ? html`<span class="chip good">✓ in contact</span>` : html`<span class="chip bad">⚠ out of contact</span>`}${drained && html` <span class="chip wait">P drained</span>`}`;
 }
 
 /** How far its clock is off; empty: not known yet. */

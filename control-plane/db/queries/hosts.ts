@@ -7,18 +7,25 @@ import type { Ctx } from "../../context.ts";
 import { hosts } from "../schema/hosts.ts";
 import { growthOfRoom, withForecast } from "./disk-samples.ts";
 import { after, page } from "./page.ts";
+import { contactSeconds } from "./settings.ts";
 
 type HostRow = typeof hosts.$inferSelect;
-type Listed = { host: HostRow; runningTasks: number; growth: Record<string, number> };
+type Listed = {
+  host: HostRow;
+  runningTasks: number;
+  inContact: boolean;
+  growth: Record<string, number>;
+};
 
 const notFound = () => new AppError("not-found", "there is no such host");
 
-const select = ({ db }: Pick<Ctx, "db">) =>
+const select = ({ db, now }: Pick<Ctx, "db" | "now">) =>
   db
     .select({
       host: hosts,
       // Written out: Drizzle names no table where a query has but one, and "id" would be the task's.
       runningTasks: sql<number>`(select count(*)::int from tasks t where t.host_id = hosts.id and t.state = 'leased')`,
+      inContact: sql<boolean>`coalesce(${hosts.lastSeenAt} > ${now()} - ${contactSeconds} * interval '1 second', false)`,
       growth: growthOfRoom,
     })
     .from(hosts);
@@ -29,7 +36,7 @@ function stateOf({ revokedAt, quarantinedAt, signingKey }: HostRow): Host["state
   return signingKey ? "enrolled" : "invited";
 }
 
-function hostView({ host, runningTasks, growth }: Listed): Host {
+function hostView({ host, runningTasks, inContact, growth }: Listed): Host {
   return {
     id: host.id,
     name: host.name,
@@ -59,6 +66,7 @@ function hostView({ host, runningTasks, growth }: Listed): Host {
     clockSkewSeconds: host.clockSkewSeconds,
     factsAt: host.factsAt?.toISOString() ?? null,
     lastSeenAt: host.lastSeenAt?.toISOString() ?? null,
+    inContact,
     createdAt: host.createdAt.toISOString(),
   };
 }
@@ -77,7 +85,7 @@ export async function insertHost({ db }: Pick<Ctx, "db">, values: HostCreate): P
 
 /** A page of hosts, by name. */
 export async function readHosts(
-  ctx: Pick<Ctx, "db">,
+  ctx: Pick<Ctx, "db" | "now">,
   { role, limit, cursor }: z.output<typeof hostsQuerySchema>,
 ) {
   const rows = await select(ctx)
@@ -93,7 +101,10 @@ export async function readHosts(
 }
 
 /** One host. @throws AppError `not-found`. */
-export async function readHost(ctx: Pick<Ctx, "db">, { name }: { name: string }): Promise<Host> {
+export async function readHost(
+  ctx: Pick<Ctx, "db" | "now">,
+  { name }: { name: string },
+): Promise<Host> {
   const [row] = await select(ctx).where(eq(hosts.name, name));
   if (!row) throw notFound();
   return hostView(row);
