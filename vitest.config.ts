@@ -16,6 +16,7 @@ const long = [
   "e2e/upgrade-hosts",
   "deploy/proxies",
   "control-plane/db/embedded-postgres-recovery",
+  "bench/main",
 ].map((name) => `test/${name}.test.ts`);
 
 export default defineConfig({

@@ -41,7 +41,7 @@ const constraintsOf = (sql: Sql) => sql<Definition[]>`
   from pg_constraint
   where contype in ('p', 'f')
     and (conrelid in ('runs'::regclass, 'tasks'::regclass, 'attempts'::regclass)
-      or confrelid in ('runs'::regclass, 'tasks'::regclass))
+      or confrelid in ('runs'::regclass, 'tasks'::regclass, 'attempts'::regclass))
   order by contype = 'f'`;
 
 /** Runs with their tasks and attempts, all of them finished, over the last 90 days. */
@@ -87,9 +87,9 @@ export async function fillHistory(sql: Sql, { tasks }: { tasks: number }): Promi
     const inner = tx as unknown as Sql;
     const [indexes, constraints] = [await indexesOf(inner), await constraintsOf(inner)];
     await tx`set local maintenance_work_mem = '512MB'`;
-    await tx`truncate runs, tasks, attempts, log_chunks`;
     for (const { table, name } of constraints.toReversed())
       await tx.unsafe(`alter table ${table} drop constraint "${name}"`);
+    await tx`truncate runs, tasks, attempts`;
     for (const { name } of indexes) await tx.unsafe(`drop index "${name}"`);
     await insertHistory(inner, { tasks });
     for (const { table, name, definition } of constraints)

@@ -41,7 +41,12 @@ executable what the agent takes as sources, as one file under Node, and as an ex
 
 const numbers = (text: string) => text.split(",").map(Number);
 
-async function main(): Promise<void> {
+type Values = { [Name in "files" | "changes" | "megabytes" | "projects"]: string } & {
+  [Name in "hosts" | "rounds" | "agents" | "tasks"]?: string;
+};
+
+/** Reads what is to be measured, and how much of it. @throws Error that says what is wrong. */
+function readArguments() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -53,9 +58,23 @@ async function main(): Promise<void> {
       tasks: { type: "string" },
       megabytes: { type: "string", default: "2048" },
       projects: { type: "string", default: "500" },
+      help: { type: "boolean" },
     },
   });
-  const measurement = positionals[0];
+  const { help = false, ...amounts } = values;
+  const wrong = Object.entries(amounts).find(([, text]) => !/^\d+(,\d+)*$/.test(text));
+  if (wrong) throw new Error(`--${wrong[0]} must be a number, or several with commas between`);
+  return { values: amounts as Values, help, measurement: positionals[0] };
+}
+
+/** False: there is no such measurement. */
+async function measure({
+  values,
+  measurement,
+}: {
+  values: Values;
+  measurement: string | undefined;
+}): Promise<boolean> {
   if (measurement === "fanout")
     for (const hosts of numbers(values.hosts ?? "1,8"))
       await inTemporaryDirectory((place) =>
@@ -106,10 +125,24 @@ async function main(): Promise<void> {
         rounds: Number(values.rounds ?? 50),
       }),
     );
-  else {
-    process.stderr.write(usage);
-    process.exitCode = 2;
-  }
+  else return false;
+  return true;
 }
 
-await main();
+async function main(): Promise<number> {
+  let read: ReturnType<typeof readArguments>;
+  try {
+    read = readArguments();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${usage}`);
+    return 2;
+  }
+  if (read.help) process.stdout.write(usage);
+  else if (!(await measure(read))) {
+    process.stderr.write(usage);
+    return 2;
+  }
+  return 0;
+}
+
+process.exitCode = await main();
