@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunDetail } from "../protocol/run.ts";
 import type { CliCtx } from "./context.ts";
+import { exitFailed } from "./exit-status.ts";
 import { patiently } from "./patiently.ts";
 import { createRunScreen } from "./run-screen.ts";
+import { endedText } from "./task-outcome.ts";
 
 const lookEveryMilliseconds = 500;
 /** Why hosts wait is asked for more rarely, and not for what begins within moments. */
@@ -51,4 +53,11 @@ export async function followRun(
     if (hasEnded(run)) return run;
     await sleep(lookEveryMilliseconds);
   }
+}
+
+/** Follows a run and prints how it ended; the command fails where the run did not succeed. */
+export async function printWhenEnded(ctx: CliCtx, { id }: { id: string }): Promise<void> {
+  const ended = await followRun(ctx, { id, quiet: ctx.json });
+  ctx.print(ended, endedText);
+  if (ended.state !== "succeeded") process.exitCode = exitFailed;
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { Status } from "../../protocol/settings.ts";
 import { action } from "../context.ts";
+import { printWhenEnded } from "../follow-run.ts";
 import { table } from "../format.ts";
 
 /** Deletions that wait for an operator. */
@@ -27,10 +28,13 @@ export function addHeld(program: Command): void {
     .command("approve")
     .description("let the deletions that a task holds go, once, and no more than it named")
     .argument("<task>")
+    .option("-f, --follow", "show the progress until it has ended")
     .action(
-      action(async ({ client, print }, { args: [id] }) =>
-        print(await client.approveTask(id!), (run) => `run ${run.id}: ${run.state}`),
-      ),
+      action<{ follow?: boolean }>(async (ctx, { args: [id], options }) => {
+        const run = await ctx.client.approveTask(id!);
+        if (options.follow) return printWhenEnded(ctx, run);
+        return ctx.print(run, ({ state }) => `run ${run.id}: ${state}`);
+      }),
     );
   held
     .command("dismiss")

@@ -2,8 +2,7 @@ import type { Command } from "commander";
 import { action, type CliCtx } from "../context.ts";
 import { editText } from "../edit-text.ts";
 import { exitFailed } from "../exit-status.ts";
-import { followRun } from "../follow-run.ts";
-import { endedText } from "../task-outcome.ts";
+import { followRun, printWhenEnded } from "../follow-run.ts";
 import { collect, type Fields, fieldsOf, withFields } from "../project-fields.ts";
 import { addReseed } from "./reseed.ts";
 import { wholeNumber } from "../whole-number.ts";
@@ -33,14 +32,7 @@ async function syncProject(
   const { client, print } = ctx;
   const run = await client.syncProject(name, { approveDeletions });
   if (!follows) return print(run, ({ id, state }) => `run ${id}: ${state}`);
-  return follow(ctx, run);
-}
-
-async function follow(ctx: CliCtx, { id }: { id: string }) {
-  const { print, json } = ctx;
-  const ended = await followRun(ctx, { id, quiet: json });
-  print(ended, endedText);
-  if (ended.state !== "succeeded") process.exitCode = exitFailed;
+  return printWhenEnded(ctx, run);
 }
 
 async function dryRunProject(
@@ -57,7 +49,7 @@ async function dryRunProject(
 
 async function undoProject(ctx: CliCtx, { name }: { name: string }) {
   const { id } = await ctx.client.undoProject(name);
-  await follow(ctx, { id });
+  await printWhenEnded(ctx, { id });
   process.stderr.write(
     `${name} is paused, or its next pull would delete the same again; when that is mended: mirrorfleet project resume ${name}\n`,
   );

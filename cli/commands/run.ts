@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { Run, RunDetail } from "../../protocol/run.ts";
 import { action } from "../context.ts";
+import { printWhenEnded } from "../follow-run.ts";
 import { listing, size, table, time } from "../format.ts";
 import { stateWord } from "../task-outcome.ts";
 
@@ -77,17 +78,25 @@ export function addRun(program: Command): void {
     .action(
       action(async ({ client, print }, { args: [id] }) => print(await client.getRun(id!), runText)),
     );
-  for (const [verb, text] of [
-    ["cancel", "cancel a run: what waits at once, what runs when its agent says so"],
-    ["retry", "try again, in a new run, what failed or was cancelled"],
-  ] as const)
-    run
-      .command(verb)
-      .description(text)
-      .argument("<run>")
-      .action(
-        action(async ({ client, print }, { args: [id] }) =>
-          print(await client[`${verb}Run`](id!), runText),
-        ),
-      );
+  run
+    .command("cancel")
+    .description("cancel a run: what waits at once, what runs when its agent says so")
+    .argument("<run>")
+    .action(
+      action(async ({ client, print }, { args: [id] }) =>
+        print(await client.cancelRun(id!), runText),
+      ),
+    );
+  run
+    .command("retry")
+    .description("try again, in a new run, what failed or was cancelled")
+    .argument("<run>")
+    .option("-f, --follow", "show the progress until it has ended")
+    .action(
+      action<{ follow?: boolean }>(async (ctx, { args: [id], options }) => {
+        const retried = await ctx.client.retryRun(id!);
+        if (options.follow) return printWhenEnded(ctx, retried);
+        return ctx.print(retried, runText);
+      }),
+    );
 }

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -115,16 +115,25 @@ test("an administrator's day: invite, add, apply, sync with progress, cancel, re
   expect(ok(await cli("logs", slow))).toContain("cancelled by an operator");
 
   ok(await cli("project", "edit", "debian", "--set", "rsync.bandwidthKiBps=null"));
-  const retried = JSON.parse(ok(await cli("run", "retry", slow, "--json"))).id;
-  await until("it has succeeded", async () =>
-    /state: +succeeded/.test(ok(await cli("run", "show", retried))),
-  );
+  const retry = await cli("run", "retry", slow, "--follow", "--json");
+  const { id: retried, state } = JSON.parse(ok(retry));
+  expect(state).toBe("succeeded");
   const followed = await cli("project", "sync", "debian", "--follow");
   expect(followed.status).toBe(0);
   expect(followed.stderr).toMatch(/master +█+/);
   expect(followed.stdout).toContain("succeeded");
   expect(ok(await cli("logs", retried, "-f"))).toMatch(/==> master[\s\S]+==> ftp1/);
   expect(ok(await cli("status"))).toContain("2 of 2 in contact");
+
+  ok(await cli("project", "edit", "debian", "--set", "rsync.maxDelete=5"));
+  for (let index = 1; index < 8; index++) await rm(join(tree, `file-${index}`));
+  const held = await cli("project", "sync", "debian", "--follow");
+  expect(held.status).toBe(1);
+  expect(existsSync(join(master.root, "debian/file-7"))).toBe(true);
+  const [, task] = /mirrorfleet held approve (\S+)/.exec(held.stdout)!;
+  const approved = await cli("held", "approve", task!, "--follow");
+  expect([approved.status, approved.stdout]).toEqual([0, expect.stringMatching(/: succeeded$/m)]);
+  expect(await readdir(join(ftp.root, "debian"))).toEqual(["file-0"]);
 });
 
 test("exit statuses tell one failure from another, and errors say the cure", async () => {
