@@ -68,9 +68,13 @@ export const generationFreshAt = ({
 }: {
   projectId: SQL;
   generation: SQL;
-}): SQL => sql`(
-  select coalesce(max(pull.started_at), min(run.created_at))
-  from runs run
-  left join tasks task on task.run_id = run.id and task.role = 'master' and task.state = 'succeeded'
-  left join attempts pull on pull.task_id = task.id and pull.attempt = task.attempt
-  where run.project_id = ${projectId} and run.generation = ${generation} and run.trigger <> 'undo')`;
+}): SQL => {
+  const carried = sql`run.project_id = ${projectId} and run.generation = ${generation} and run.trigger <> 'undo'`;
+  // Months of runs that found nothing new have one generation: the newest comes first, and is enough.
+  return sql`coalesce(
+    (select pull.started_at from runs run
+      join tasks task on task.run_id = run.id and task.role = 'master' and task.state = 'succeeded'
+      join attempts pull on pull.task_id = task.id and pull.attempt = task.attempt
+      where ${carried} order by run.created_at desc limit 1),
+    (select run.created_at from runs run where ${carried} order by run.created_at limit 1))`;
+};

@@ -46,5 +46,9 @@ export const runs = pgTable(
       .where(sql`${table.state} in ('queued', 'running', 'distributing')`),
     index("runs_latest").on(table.createdAt),
     index("runs_of_project").on(table.projectId, table.createdAt),
+    // Those that published or carried a state, however many there are of it.
+    index("runs_of_generation")
+      .on(table.projectId, table.generation, table.createdAt)
+      .where(sql`${table.generation} is not null`),
   ],
 );

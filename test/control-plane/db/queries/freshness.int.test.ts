@@ -1,4 +1,6 @@
+import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
+import { generationFreshAt } from "../../../../control-plane/db/queries/freshness.ts";
 import {
   createProject,
   openLease,
@@ -227,4 +229,35 @@ test("a project says within which time it is to be fresh, or its schedule does",
   expect(await target({ schedule: null })).toBe(86_400);
   const refused = await operate("PATCH", "/v1/projects/debian", { freshWithinSeconds: 5 });
   expect(refused.body.errors[0].field).toBe("freshWithinSeconds");
+});
+
+/** Rows that a plan's nodes read, all in all. */
+const rowsIn = (node: any): number =>
+  node["Actual Rows"] * node["Actual Loops"] +
+  (node.Plans ?? []).reduce((sum: number, each: any) => sum + rowsIn(each), 0);
+
+test("how fresh a generation is takes one run to tell, though thousands found nothing newer", async () => {
+  await scheduled();
+  await pull({ changes: 1 });
+  const { db } = fleet.current.ctx;
+  const { rows: projects } = await db.execute<{ id: string }>(sql`select id from projects`);
+  const [{ id }] = projects as [{ id: string }];
+  await db.execute(sql`
+    with run as (
+      insert into runs (project_id, trigger, state, scheduled_for, generation, created_at)
+      select ${id}, 'push', 'succeeded', at, 1, at
+      from generate_series(now() - interval '3000 minutes', now() - interval '10 minutes', interval '1 minute') at
+      returning id, created_at),
+    task as (
+      insert into tasks (run_id, project_id, host_id, role, state, attempt, max_attempts, not_before, queued_at)
+      select run.id, ${id}, h.id, 'master', 'succeeded', 1, 3, run.created_at, run.created_at
+      from run join hosts h on h.roles @> '{master}' returning id, queued_at)
+    insert into attempts (task_id, attempt, state, started_at)
+    select id, 1, 'succeeded', queued_at from task`);
+  await db.execute(sql`analyze runs, tasks, attempts`);
+  const read = generationFreshAt({ projectId: sql`${id}::uuid`, generation: sql`1` });
+  const { rows } = await db.execute<{ "QUERY PLAN": [{ Plan: object }] }>(
+    sql`explain (analyze, format json) select ${read}`,
+  );
+  expect(rowsIn(rows[0]!["QUERY PLAN"][0].Plan)).toBeLessThan(20);
 });

@@ -1,0 +1,1 @@
+CREATE INDEX "runs_of_generation" ON "runs" USING btree ("project_id","generation","created_at") WHERE "runs"."generation" is not null;
