@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
 import { createSecureContext, TLSSocket } from "node:tls";
+import { networkOf } from "../../protocol/network.ts";
 import { openSparseLog } from "./sparse-log.ts";
 import { ciphers, minVersion } from "./tls-connect.ts";
-import { networkOf, openWaitingRoom } from "./waiting-room.ts";
+import { openWaitingRoom } from "./waiting-room.ts";
 
 /** Variable that says to the TLS end what it serves, as JSON. */
 export const tlsEndVariable = "MIRRORFLEET_TLS_END";

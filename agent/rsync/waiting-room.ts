@@ -1,23 +1,6 @@
-import { isIPv6 } from "node:net";
-
 /** Connections that are not admitted yet: at a time, and of one network. Those beyond are closed. */
 const most = 256;
 const mostOfOne = 64;
-
-/**
- * Pure. What one client is counted by: its IPv4 address, or the first 64 bits of its IPv6 address, as whoever has
- * one of those has all of that network.
- */
-export function networkOf(address: string): string {
-  if (!isIPv6(address)) return address;
-  const [head = "", tail] = address.replace(/%.*$/, "").split("::");
-  const groups = (text: string) => (text === "" ? [] : text.split(":"));
-  const [before, after] = [groups(head), groups(tail ?? "")];
-  // An IPv4 address at the end stands for two groups.
-  const zeros = 8 - before.length - after.length - (after.at(-1)?.includes(".") ? 1 : 0);
-  const all = [...before, ...Array.from({ length: Math.max(0, zeros) }, () => "0"), ...after];
-  return `${all.slice(0, 4).join(":")}::/64`;
-}
 
 /**
  * Counts the connections that have not shaken hands and said a right password. `enter` answers how to leave, or

@@ -1,9 +1,10 @@
 import type { MiddlewareHandler } from "hono";
 import { RateLimiterMemory } from "rate-limiter-flexible";
 import { AppError } from "../../protocol/errors.ts";
+import { networkOf } from "../../protocol/network.ts";
 import { clientAddress } from "./guards.ts";
 
-/** Failed authentications that one address has in a minute, on one replica. */
+/** Failed authentications that one address, or one IPv6 network, has in a minute, on one replica. */
 const failures = 30;
 const seconds = 60;
 
@@ -23,7 +24,7 @@ export function failureLimit(): MiddlewareHandler {
     const address = clientAddress(c);
     // Where there is no socket to see, on a serverless platform, the platform limits.
     if (address === "") return;
-    const { consumedPoints, msBeforeNext } = await limiter.penalty(address);
+    const { consumedPoints, msBeforeNext } = await limiter.penalty(networkOf(address));
     if (consumedPoints <= failures) return;
     const wait = Math.ceil(msBeforeNext / 1000);
     const detail = `too many failed authentications from this address: try again in ${wait} seconds`;

@@ -1,19 +1,6 @@
 import { expect, test } from "vitest";
-import { networkOf, openWaitingRoom } from "../../../agent/rsync/waiting-room.ts";
-
-test.each([
-  ["192.0.2.7", "192.0.2.7"],
-  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
-  ["2001:db8:1:2::6", "2001:db8:1:2::/64"],
-  ["2001:db8::1", "2001:db8:0:0::/64"],
-  ["2001:db8:0:0:1::", "2001:db8:0:0::/64"],
-  ["::1", "0:0:0:0::/64"],
-  ["::192.0.2.7", "0:0:0:0::/64"],
-  ["64:ff9b::192.0.2.7", "64:ff9b:0:0::/64"],
-  ["fe80::1%eth0", "fe80:0:0:0::/64"],
-])("%s is counted as %s", (address, network) => {
-  expect(networkOf(address)).toBe(network);
-});
+import { openWaitingRoom } from "../../../agent/rsync/waiting-room.ts";
+import { networkOf } from "../../../protocol/network.ts";
 
 test("whoever has a whole IPv6 network has 64 places with all of its addresses, and others keep theirs", () => {
   const room = openWaitingRoom();

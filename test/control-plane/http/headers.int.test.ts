@@ -33,6 +33,12 @@ test("an address that fails to authenticate again and again is told to wait; goo
   expect((await limited.json()) as object).toMatchObject({ code: "too-many-requests" });
   expect((await look(wrong, "192.0.2.8")).status).toBe(401);
   expect((await look(admin, "192.0.2.7")).status).toBe(200);
+
+  // Whoever has one IPv6 address has all of its network.
+  for (let tries = 0; tries < 30; tries++)
+    expect((await look(wrong, `2001:db8:1:2::${tries}`)).status).toBe(401);
+  expect((await look(wrong, "2001:db8:1:2:3::1")).status).toBe(429);
+  expect((await look(wrong, "2001:db8:1:3::1")).status).toBe(401);
 });
 
 test("If-Match holds for replace, patch and remove: a stale one changes nothing", async () => {

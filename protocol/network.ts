@@ -1,0 +1,18 @@
+import { z } from "zod";
+
+/**
+ * Pure. What one client is counted by: its IPv4 address, or the first 64 bits of its IPv6 address, as whoever has
+ * one of those has all of that network.
+ */
+export function networkOf(text: string): string {
+  // So does a socket for both write IPv4.
+  const address = text.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
+  if (!z.ipv6().safeParse(address).success) return address;
+  const [head = "", tail] = address.split("::");
+  const groups = (text: string) => (text === "" ? [] : text.split(":"));
+  const [before, after] = [groups(head), groups(tail ?? "")];
+  // An IPv4 address at the end stands for two groups.
+  const zeros = 8 - before.length - after.length - (after.at(-1)?.includes(".") ? 1 : 0);
+  const all = [...before, ...Array.from({ length: Math.max(0, zeros) }, () => "0"), ...after];
+  return `${all.slice(0, 4).join(":")}::/64`;
+}
