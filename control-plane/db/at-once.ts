@@ -1,4 +1,7 @@
+import { drizzle } from "drizzle-orm/node-postgres";
+import type pg from "pg";
 import type { Database } from "./connect.ts";
+import type { Sent } from "./together.ts";
 
 type Statement<Answer> = { execute: () => Promise<Answer> };
 type Statements<Answers extends unknown[]> = { [K in keyof Answers]: Statement<Answers[K]> };
@@ -12,16 +15,34 @@ export function atOnce<Answers extends unknown[]>(
   ) as Promise<Answers>;
 }
 
-/** The same as a transaction of their own, of which nothing is waited for but its end. */
+/** A database that runs nothing, and notes what it is to run. */
+function noteStatements() {
+  const sent: Sent[] = [];
+  const query = (statement: pg.QueryConfig, values: unknown[]) =>
+    new Promise<pg.QueryResult>((resolve, reject) =>
+      sent.push({ statement, values, resolve, reject }),
+    );
+  return { sent, db: drizzle({ query } as unknown as pg.Client) as Database };
+}
+
+/**
+ * The same as a transaction of their own, of which nothing is waited for but its end: the server takes them as one
+ * message. `db` is a pool.
+ */
 export async function transactAtOnce<Answers extends unknown[]>(
   db: Database,
   statements: (tx: Database) => Statements<Answers>,
 ): Promise<Answers> {
-  const { answers } = await db.transaction(async (tx) => {
-    const answering = atOnce(statements(tx));
-    // Who waits for them below hears of it; what has failed is not committed.
-    answering.catch(() => undefined);
-    return { answers: answering };
-  });
-  return answers;
+  const noted = noteStatements();
+  const answering = atOnce(statements(noted.db));
+  // Who waits for them below hears of it.
+  answering.catch(() => undefined);
+  const client = await (db as Database & { $client: pg.Pool }).$client.connect();
+  try {
+    client.query({ together: noted.sent } as unknown as pg.QueryConfig);
+    return await answering;
+  } finally {
+    // Whatever became of them, they are over; one that has ended is not given out again.
+    client.release();
+  }
 }

@@ -1,8 +1,9 @@
 import type { Writable } from "node:stream";
 import type pg from "pg";
+import { type Sent, Together } from "./together.ts";
 
-type Statement = { text: string; name?: string | undefined };
-type Send = (statement: string | Statement, ...rest: unknown[]) => Promise<pg.QueryResult>;
+type Statement = pg.QueryConfig;
+type Send = (statement: unknown, ...rest: unknown[]) => Promise<pg.QueryResult>;
 
 /** The driver's own, which its types leave out; a platform without node:net cannot hold writes back. */
 type Inside = { processID: number | null; connection: { stream: Partial<Writable> } };
@@ -25,9 +26,46 @@ function holdBack({ connection: { stream } }: Inside): () => void {
 }
 
 /**
+ * Holds a transaction's begin until the statements are there that are sent after it while the program does one thing,
+ * and sends them with one Sync: without a begin that has succeeded, none has effect. Those that come later wait for its
+ * answer. `add` is to take what comes while `isOpen`.
+ */
+function holdBegin({ send, fail }: { send: (sent: Sent[]) => void; fail: (error: Error) => void }) {
+  let waiting: Sent[] | null = null;
+  const take = (): Sent[] => {
+    const taken = waiting ?? [];
+    waiting = null;
+    return taken;
+  };
+  return {
+    isOpen: () => waiting !== null,
+    add: (sent: Sent) => waiting!.push(sent),
+    begin: (statement: Statement) => {
+      const resolve = () => {
+        const sent = take();
+        if (sent.length > 0) send(sent);
+      };
+      const reject = (error: Error, isFault: boolean) => {
+        // It has begun, and something else has failed: what comes fails, too, or ends it.
+        if (!isFault) return resolve();
+        for (const each of take()) each.reject(error, false);
+        fail(error);
+      };
+      waiting = [];
+      setImmediate(() => {
+        const sent = take();
+        waiting = [];
+        send([{ statement, values: [], resolve, reject }, ...sent]);
+      });
+    },
+  };
+}
+
+/**
  * Makes a new connection quick. What is sent in one go travels in one go, a transaction's begin with its first
- * statement. The server keeps the plans of statements that have a name, unless it is a pooler that answers: that
- * tells process ids of its own making, and may pass each transaction to another server.
+ * statements; `{ together }` are statements that the server runs as one. It keeps the plans of statements that have a
+ * name, unless it is a pooler that answers: that tells process ids of its own making, and may pass each transaction to
+ * another server.
  */
 export function makeQuick(client: pg.PoolClient): void {
   const inside = client as unknown as Inside;
@@ -39,16 +77,38 @@ export function makeQuick(client: pg.PoolClient): void {
     // It has ended: whoever uses it hears of that.
     () => undefined,
   );
-  const begin = async (statement: Statement) => {
-    // Without it nothing that follows may have effect.
-    send(statement).catch((error: Error) => inside.connection.stream.destroy?.(error));
-    return { rows: [], fields: [] };
-  };
-  client.query = ((statement: string | Statement, ...rest: unknown[]) => {
-    hold();
-    if (typeof statement === "string") return send(statement, ...rest);
-    if (statement.text === "begin") return begin(statement);
+  const named = (statement: Statement): Statement => {
     const name = keepsPlans ? (statement.name ?? nameOf(statement.text)) : undefined;
-    return send({ ...statement, name }, ...rest);
+    return { ...statement, name } as Statement;
+  };
+  const sendTogether = (sent: Sent[]) => {
+    hold();
+    const all = sent.map((each) => ({ ...each, statement: named(each.statement) }));
+    void send(new Together(all));
+  };
+  const opening = holdBegin({
+    send: sendTogether,
+    fail: (error) => inside.connection.stream.destroy?.(error),
+  });
+  client.query = ((
+    statement: string | Statement | { together: Sent[] },
+    values?: unknown[],
+    ...rest: unknown[]
+  ) => {
+    if (typeof statement === "object" && "together" in statement)
+      return sendTogether(statement.together);
+    const config = typeof statement === "string" ? { text: statement } : statement;
+    if (/^begin\b/.test(config.text)) {
+      opening.begin(config);
+      return Promise.resolve({ rows: [], fields: [] });
+    }
+    if (opening.isOpen())
+      return new Promise((resolve, reject) =>
+        opening.add({ statement: config, values: values ?? [], resolve, reject }),
+      );
+    hold();
+    return typeof statement === "string"
+      ? send(statement, values, ...rest)
+      : send(named(config), values, ...rest);
   }) as typeof client.query;
 }

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import { expect, onTestFinished, test } from "vitest";
-import { connect, type Connection } from "../../../control-plane/db/connect.ts";
+import { connect, type Connection, type Database } from "../../../control-plane/db/connect.ts";
 import { createTestDatabase } from "../../helpers/database.ts";
 import { temporaryDirectory } from "../../helpers/postgres.ts";
 import { noPgBouncer, startPgBouncer } from "../../helpers/proxies.ts";
@@ -41,4 +42,49 @@ test("behind PgBouncer in transaction mode no statement has a name, whichever se
     expect(kept).toEqual([]);
   };
   for (let round = 0; round < 5; round++) await Promise.all(Array.from({ length: 8 }, ask));
+});
+
+test("where a transaction cannot begin, nothing has effect of what is sent with it or behind it", async () => {
+  const { connection, drop } = await createTestDatabase();
+  onTestFinished(drop);
+  const db = open(connection, { max: 1 });
+  await db.execute(sql`create table notes (at int)`);
+  const note = (tx: Database) => tx.execute(sql`insert into notes values (1)`);
+  const impossible = { isolationLevel: "impossible" as "serializable" };
+  for (const pause of [0, 1, 20]) {
+    const noting = db.transaction(async (tx) => {
+      if (pause > 0) await sleep(pause);
+      const first = Promise.allSettled([note(tx), note(tx)]);
+      await sleep(pause);
+      await Promise.allSettled([note(tx), first]);
+      await note(tx);
+    }, impossible);
+    await expect(noting).rejects.toThrow();
+  }
+  expect((await db.execute(sql`select from notes`)).rows).toEqual([]);
+});
+
+test("statements that come one after another in a transaction are its own, whenever the first one comes", async () => {
+  const { connection, drop } = await createTestDatabase();
+  onTestFinished(drop);
+  const db = open(connection, { max: 1 });
+  await db.execute(sql`create table notes (at int)`);
+  const note = (tx: Database, at: number) => tx.execute(sql`insert into notes values (${at})`);
+  for (const pause of [0, 1, 20]) {
+    const noting = db.transaction(async (tx) => {
+      if (pause > 0) await sleep(pause);
+      await Promise.all([note(tx, 1), note(tx, 2)]);
+      await note(tx, 3);
+      throw new Error("undone");
+    });
+    await expect(noting).rejects.toThrow("undone");
+    await db.transaction(async (tx) => {
+      if (pause > 0) await sleep(pause);
+      await Promise.all([note(tx, pause), note(tx, pause)]);
+    });
+  }
+  const { rows } = await db.execute(
+    sql`select at, count(*)::int times from notes group by 1 order by 1`,
+  );
+  expect(rows).toEqual([0, 1, 20].map((at) => ({ at, times: 2 })));
 });
