@@ -137,7 +137,9 @@ async function start({
   await migrate({ connection });
   const { db, close: disconnect } = connect({ connection });
   closers.push(disconnect);
-  const now = () => sql`now()`;
+  // The same each time: the texts of statements are made once for it.
+  const clock = sql`now()`;
+  const now = () => clock;
   const derived = deriveSecrets({
     secret: await loadSecret({ text: config.secret, file: config.secretFile }),
   });

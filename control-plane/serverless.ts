@@ -17,6 +17,9 @@ type Environment = Record<string, unknown>;
 /** Lets the platform wait for what goes on after the answer. */
 type Execution = { waitUntil: (work: Promise<unknown>) => void };
 
+/** The same for all requests: the texts of statements are made once for it. */
+const clock = sql`now()`;
+
 /** Connections to the database that one request takes at most. */
 const maxConnections = 3;
 
@@ -59,7 +62,7 @@ async function open(environment: Environment): Promise<{ ctx: Ctx; close: () => 
   });
   const secrets = { ...derived, fleet: await fleetIdentity(derived) };
   const { db, close } = connect({ connection, max: maxConnections, patient: true });
-  const now = () => sql`now()`;
+  const now = () => clock;
   const oidc = config.oidc && openOidc(config.oidc);
   // A platform lets no request wait for what another one reads: caches before it share.
   const share: Ctx["share"] = (_name, read) => read();

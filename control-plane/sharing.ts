@@ -1,8 +1,15 @@
 /** What is read takes at most this share of the time. */
 const largestShare = 0.2;
 
-/** Reads for many what has a name, or what was read under it a moment ago. */
-export type Share = <Value>(name: string, read: () => Promise<Value>) => Promise<Value>;
+/**
+ * Reads for many what has a name, or what was read under it a moment ago; or for so many seconds, where its name says all
+ * that it is made from.
+ */
+export type Share = <Value>(
+  name: string,
+  read: () => Promise<Value>,
+  seconds?: number,
+) => Promise<Value>;
 
 /**
  * Shares readings by name, in this process: who asks again within so many milliseconds, or longer where reading is
@@ -10,7 +17,11 @@ export type Share = <Value>(name: string, read: () => Promise<Value>) => Promise
  */
 export function openShare({ milliseconds }: { milliseconds: number }): Share {
   const readings = new Map<string, Promise<unknown>>();
-  return <Value>(name: string, read: () => Promise<Value>): Promise<Value> => {
+  return <Value>(
+    name: string,
+    read: () => Promise<Value>,
+    seconds: number = milliseconds / 1000,
+  ): Promise<Value> => {
     const known = readings.get(name);
     if (known) return known as Promise<Value>;
     const began = performance.now();
@@ -21,7 +32,7 @@ export function openShare({ milliseconds }: { milliseconds: number }): Share {
       () =>
         setTimeout(
           forget,
-          Math.max(milliseconds, (performance.now() - began) / largestShare),
+          Math.max(seconds * 1000, (performance.now() - began) / largestShare),
         ).unref(),
       forget,
     );

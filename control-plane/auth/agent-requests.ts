@@ -9,9 +9,17 @@ import {
   tokenTypes,
 } from "../../protocol/order.ts";
 import type { Ctx } from "../context.ts";
+import { type Blanks, prepared } from "../db/compiled.ts";
 import { hosts } from "../db/schema/hosts.ts";
 
 export type HostRow = typeof hosts.$inferSelect;
+
+/** Seconds for which what was made of a host's key is kept. */
+const keySeconds = 3600;
+
+const hostOfAgent = prepared(({ db }, { id }: Blanks<{ id: string }>) =>
+  db.select().from(hosts).where(eq(hosts.id, id)).prepare("host of an agent"),
+);
 
 const refuse = (message: string, cause?: unknown) =>
   new AppError("not-authenticated", message, { cause });
@@ -32,7 +40,7 @@ function claimedIssuer(token: string): string {
  * @throws AppError `not-authenticated`, `agent-revoked`, `clock-skew`.
  */
 export async function verifyAgentRequest(
-  { db, secrets }: Ctx,
+  { db, secrets, share }: Ctx,
   {
     authorization,
     method,
@@ -42,19 +50,20 @@ export async function verifyAgentRequest(
 ): Promise<HostRow> {
   const token = /^Bearer (\S{1,4096})$/.exec(authorization ?? "")?.[1];
   if (token === undefined) throw refuse("needs a request signed with the agent key");
-  const [host] = await db
-    .select()
-    .from(hosts)
-    .where(eq(hosts.id, claimedIssuer(token)))
-    .prepare("host of an agent")
-    .execute();
+  const [host] = await hostOfAgent({ db }, { id: claimedIssuer(token) }).execute();
   if (!host) throw refuse("the agent's host is unknown");
   if (!host.signingKey)
     throw new AppError(
       host.revokedAt ? "agent-revoked" : "not-authenticated",
       `host ${host.name} has no agent key${host.revokedAt ? ": it was revoked" : ""}`,
     );
-  const { payload } = await jwtVerify(token, await importJWK(host.signingKey, signatureAlgorithm), {
+  const { signingKey } = host;
+  const key = await share(
+    `agent key ${signingKey.x}`,
+    () => importJWK(signingKey, signatureAlgorithm),
+    keySeconds,
+  );
+  const { payload } = await jwtVerify(token, key, {
     algorithms: [signatureAlgorithm],
     typ: tokenTypes.agent,
     audience: secrets.fleet,

@@ -2,6 +2,7 @@ import { and, count, desc, eq, isNull, lt, or, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import { type OperatorToken, type TokenScope, triggerScope } from "../../protocol/token.ts";
 import type { Ctx } from "../context.ts";
+import { type Blanks, prepared } from "../db/compiled.ts";
 import { operatorTokens } from "../db/schema/operators.ts";
 import type { Actor } from "./actor.ts";
 import { hashToken, newToken } from "./secrets.ts";
@@ -103,23 +104,26 @@ async function noteUse({ db, now }: Pick<Ctx, "db" | "now">, { id }: { id: strin
     );
 }
 
+const tokenByHash = prepared(({ db, now }, { hash }: Blanks<{ hash: Buffer }>) =>
+  db
+    .select({
+      id: operatorTokens.id,
+      name: operatorTokens.name,
+      scope: operatorTokens.scope,
+      expired: sql<boolean>`coalesce(${operatorTokens.expiresAt} <= ${now()}, false)`,
+      used: sql<boolean>`coalesce(${operatorTokens.lastUsedAt} >= date_trunc('minute', ${now()}), false)`,
+    })
+    .from(operatorTokens)
+    .where(and(eq(operatorTokens.hash, hash), isNull(operatorTokens.revokedAt)))
+    .prepare("operator token"),
+);
+
 /** Finds whose operator token this is. @throws AppError `not-authenticated`. */
 export async function authenticateOperator(
   ctx: Pick<Ctx, "db" | "now">,
   { token }: { token: string },
 ): Promise<Actor> {
-  const [found] = await ctx.db
-    .select({
-      id: operatorTokens.id,
-      name: operatorTokens.name,
-      scope: operatorTokens.scope,
-      expired: sql<boolean>`coalesce(${operatorTokens.expiresAt} <= ${ctx.now()}, false)`,
-      used: sql<boolean>`coalesce(${operatorTokens.lastUsedAt} >= date_trunc('minute', ${ctx.now()}), false)`,
-    })
-    .from(operatorTokens)
-    .where(and(eq(operatorTokens.hash, hashToken(token)), isNull(operatorTokens.revokedAt)))
-    .prepare("operator token")
-    .execute();
+  const [found] = await tokenByHash(ctx, { hash: hashToken(token) }).execute();
   if (!found) throw new AppError("not-authenticated", "the operator token is unknown or revoked");
   if (found.expired) throw new AppError("not-authenticated", "the operator token has expired");
   if (!found.used) await noteUse(ctx, found);

@@ -39,7 +39,7 @@ export async function transactAtOnce<Answers extends unknown[]>(
   answering.catch(() => undefined);
   const client = await (db as Database & { $client: pg.Pool }).$client.connect();
   try {
-    client.query({ together: noted.sent } as unknown as pg.QueryConfig);
+    void client.query({ together: noted.sent } as unknown as pg.QueryConfig);
     return await answering;
   } finally {
     // Whatever became of them, they are over; one that has ended is not given out again.

@@ -7,7 +7,7 @@ function* chainOf(error: unknown): Generator<Error> {
 }
 
 /** The code that Postgres or the connection to it gives an error, wherever in its chain of causes; null: none. */
-export function databaseCode(error: unknown): string | null {
+function databaseCode(error: unknown): string | null {
   for (const at of chainOf(error)) {
     const { code, syscall } = at as { code?: unknown; syscall?: string };
     // A file's error is none of the database's.

@@ -39,7 +39,7 @@ export async function cancelWaiting(
   const runIds = await cancelTasks(ctx, {
     where: and(eq(tasks.projectId, projectId), inArray(tasks.hostId, hostIds)),
   });
-  for (const runId of runIds) await closeRunIfDone(ctx, { runId, reason });
+  for (const runId of runIds) await closeRunIfDone(ctx, { runId, reason }).execute();
 }
 
 /**
@@ -63,7 +63,7 @@ export async function cancelRun(ctx: Ctx, { id }: { id: string }): Promise<void>
     return;
   }
   await cancelTasks(ctx, { where: eq(tasks.runId, id) });
-  const { rows: closed } = await closeRunIfDone(ctx, { runId: id, reason });
+  const { rows: closed } = await closeRunIfDone(ctx, { runId: id, reason }).execute();
   if (closed.length > 0) await startQueuedRun(ctx, { project });
 }
 
@@ -76,7 +76,10 @@ export async function cancelTask(ctx: Ctx, { id }: { id: string }): Promise<void
   const [runId] = runIds;
   if (runId === undefined)
     throw new AppError("conflict", `the task has ended already: it is ${found.state}`);
-  const { rows: closed } = await closeRunIfDone(ctx, { runId, reason: "cancelled by an operator" });
+  const { rows: closed } = await closeRunIfDone(ctx, {
+    runId,
+    reason: "cancelled by an operator",
+  }).execute();
   if (closed.length > 0 && found.role === "master") await startQueuedRun(ctx, { project });
 }
 

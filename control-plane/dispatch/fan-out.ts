@@ -2,6 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { ChangeList } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
 import { atOnce } from "../db/at-once.ts";
+import { compiled, type Given } from "../db/compiled.ts";
 import { generationFreshAt, keepFreshness } from "../db/queries/freshness.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
 import type { runs } from "../db/schema/runs.ts";
@@ -17,7 +18,7 @@ type RunRow = typeof runs.$inferSelect;
  */
 export const hostsBehind = (
   ctx: Pick<Ctx, "now">,
-  { id, generation }: { id: string; generation: number },
+  { id, generation }: { id: Given<string>; generation: Given<number> },
 ) => sql`
   select replicas.host_id id from replicas
   join hosts on hosts.id = replicas.host_id join projects on projects.id = replicas.project_id
@@ -31,7 +32,15 @@ export const hostsBehind = (
  */
 export const addTasks = (
   { now }: Pick<Ctx, "now">,
-  { project, runId, hosts }: { project: ProjectRow; runId: string; hosts: SQL },
+  {
+    project,
+    runId,
+    hosts,
+  }: {
+    project: { id: Given<string>; maxAttempts: Given<number> };
+    runId: Given<string>;
+    hosts: SQL;
+  },
 ): SQL<{ left: string | null }> => sql`
   with wanted as (${hosts}),
   waiting as (
@@ -53,7 +62,7 @@ export const addTasks = (
 export async function closeLeft(ctx: Ctx, rows: { left: string | null }[]): Promise<void> {
   const reason = "a later run took its waiting hosts over";
   const left = new Set(rows.map((row) => row.left).filter((id) => id !== null));
-  for (const runId of left) await closeRunIfDone(ctx, { runId, reason });
+  for (const runId of left) await closeRunIfDone(ctx, { runId, reason }).execute();
 }
 
 /**
@@ -67,29 +76,60 @@ type Pulled = {
   freshAt: Date | "now" | null;
 };
 
-/** Makes a generation what the project and its master have, and the run that published or carries it one that distributes. */
-const publish = (
-  { db, now }: Ctx,
+const addTasksBehind = compiled<
+  { projectId: string; maxAttempts: number; runId: string; generation: number },
+  { left: string | null }
+>(
+  (made, { projectId, maxAttempts, runId, generation }) => sql<{
+    left: string | null;
+  }>`/* add tasks for hosts behind */
+    ${addTasks(made, {
+      project: { id: projectId, maxAttempts },
+      runId,
+      hosts: hostsBehind(made, { id: projectId, generation }),
+    })}`,
+);
+
+const publishGeneration = compiled<
   {
-    projectId,
-    runId,
-    generation,
-    pulled: { size, freshAt },
-  }: { projectId: string; runId: string; generation: number; pulled: Pulled },
-) => {
-  const date = freshAt === "now" ? null : (freshAt?.toISOString() ?? null);
-  const fresh = sql`case when ${freshAt === "now"} then ${now()} else coalesce(${date}::timestamptz, fresh_at) end`;
-  return db.execute(sql`/* publish */
+    projectId: string;
+    runId: string;
+    generation: number;
+    isFresh: boolean;
+    freshAt: string | null;
+    files: number | null;
+    bytes: number | null;
+  },
+  unknown
+>(({ now }, { projectId, runId, generation, isFresh, freshAt, files, bytes }) => {
+  const fresh = sql`case when ${isFresh} then ${now()} else coalesce(${freshAt}::timestamptz, fresh_at) end`;
+  return sql`/* publish */
     with project as (
       update projects set generation = ${generation}, unpublished = false, fresh_at = ${fresh},
-        files = coalesce(${size?.files ?? null}, files), bytes = coalesce(${size?.bytes ?? null}, bytes)
+        files = coalesce(${files}, files), bytes = coalesce(${bytes}, bytes)
       where id = ${projectId}),
     master as (
       update replicas set generation = ${generation}, synced_at = ${now()}, synced_root = root, fresh_at = ${fresh}
       where project_id = ${projectId} and role = 'master')
     update runs set state = 'distributing', generation = ${generation}
-    where id = ${runId} and state = 'running'`);
-};
+    where id = ${runId} and state = 'running'`;
+});
+
+/** Makes a generation what the project and its master have, and the run that published or carries it one that distributes. */
+const publish = (
+  ctx: Ctx,
+  {
+    pulled: { size, freshAt },
+    ...generation
+  }: { projectId: string; runId: string; generation: number; pulled: Pulled },
+) =>
+  publishGeneration(ctx, {
+    ...generation,
+    isFresh: freshAt === "now",
+    freshAt: freshAt === "now" ? null : (freshAt?.toISOString() ?? null),
+    files: size?.files ?? null,
+    bytes: size?.bytes ?? null,
+  });
 
 /**
  * After a successful pull: publishes a generation where something changed, and makes one task for each
@@ -97,18 +137,16 @@ const publish = (
  */
 export async function distribute(
   ctx: Ctx,
-  { project, run, pulled }: { project: ProjectRow; run: RunRow; pulled: Pulled },
+  { project, run, pulled }: { project: ProjectRow; run: Pick<RunRow, "id">; pulled: Pulled },
 ): Promise<void> {
-  const { id: projectId } = project;
+  const { id: projectId, maxAttempts } = project;
   const { id: runId } = run;
   const { changed, changeList } = pulled;
   const news = changed || changeList !== null || project.unpublished || project.generation === 0;
   const generation = project.generation + (news ? 1 : 0);
-  const hosts = hostsBehind(ctx, { id: projectId, generation });
   if (changeList) await keepChangeList(ctx, { projectId, generation, changeList });
   const [{ rows }] = await atOnce([
-    ctx.db.execute<{ left: string | null }>(sql`/* add tasks for hosts behind */
-      ${addTasks(ctx, { project, runId, hosts })}`),
+    addTasksBehind(ctx, { projectId, maxAttempts, runId, generation }),
     ...(news ? [keepFreshness(ctx, { projectId })] : []),
     publish(ctx, { projectId, runId, generation, pulled }),
     closeRunIfDone(ctx, { runId, ...(!news && { reason: "unchanged" }) }),
@@ -116,23 +154,19 @@ export async function distribute(
   await closeLeft(ctx, rows);
 }
 
-/** Marks an FTP host's replica as carrying the generation that the task's run published. */
-export const advanceReplica = (
-  ctx: Pick<Ctx, "db" | "now">,
-  {
-    task: { runId, hostId },
-    scanned,
-  }: { task: { runId: string; hostId: string }; scanned: boolean },
-) =>
-  ctx.db.execute(sql`/* advance replica */
-    update replicas set
-      generation = greatest(replicas.generation, carried.generation),
-      synced_at = ${ctx.now()}, synced_root = root,
-      fresh_at = greatest(fresh_at, ${generationFreshAt({
-        projectId: sql`carried.project_id`,
-        generation: sql`carried.generation`,
-      })}),
-      scanned_at = case when ${scanned} then ${ctx.now()} else scanned_at end
-    from runs carried
-    where carried.id = ${runId} and replicas.project_id = carried.project_id
-      and replicas.host_id = ${hostId}`);
+/**
+ * Marks FTP hosts' replicas as carrying the generation that their tasks' runs published: of those in `ended`, a table of
+ * `run_id, host_id, role, state, scanned`.
+ */
+export const advanceReplicas = ({ now }: Pick<Ctx, "now">, { ended }: { ended: SQL }) => sql`
+  update replicas set
+    generation = greatest(replicas.generation, carried.generation),
+    synced_at = ${now()}, synced_root = root,
+    fresh_at = greatest(replicas.fresh_at, ${generationFreshAt({
+      projectId: sql`carried.project_id`,
+      generation: sql`carried.generation`,
+    })}),
+    scanned_at = case when ended.scanned then ${now()} else scanned_at end
+  from ${ended} ended join runs carried on carried.id = ended.run_id
+  where ended.role = 'ftp' and ended.state = 'succeeded'
+    and replicas.project_id = carried.project_id and replicas.host_id = ended.host_id`;

@@ -1,109 +1,64 @@
 import { and, eq, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Result } from "../../protocol/report.ts";
-import { type AttemptState, eventByOutcome } from "../../protocol/states.ts";
 import type { Ctx } from "../context.ts";
 import { atOnce, transactAtOnce } from "../db/at-once.ts";
-import { databaseCode } from "../db/database-errors.ts";
+import { type Blanks, compiled, prepared } from "../db/compiled.ts";
+import { gather } from "../db/gather.ts";
 import { lockProject } from "../db/queries/projects.ts";
-import { countAttempt, countWait } from "../db/queries/totals.ts";
 import { projects } from "../db/schema/projects.ts";
 import { runs } from "../db/schema/runs.ts";
 import { attempts, tasks } from "../db/schema/tasks.ts";
 import { reportDrift } from "./change-lists.ts";
 import { closeRunIfDone } from "./close-run.ts";
-import { advanceReplica, distribute } from "./fan-out.ts";
+import { endTask, type Leased, withResult } from "./end-tasks.ts";
+import { distribute } from "./fan-out.ts";
 import { startQueuedRun } from "./start-run.ts";
-import { notifyOfPlace } from "./wake.ts";
+import { notifyOfPlaces } from "./wake.ts";
 
 type TaskRow = typeof tasks.$inferSelect;
 
-const longestBackOffSeconds = 3600;
-
-/** Seconds before attempt n + 1: the project's `retrySeconds`, doubled each time, half of it by chance. */
-function backOffSeconds({ attempt, first }: { attempt: number; first: number }): number {
-  const ceiling = Math.min(Math.max(first, longestBackOffSeconds), first * 2 ** (attempt - 1));
-  return ceiling / 2 + (Math.random() * ceiling) / 2;
-}
-
-const stateByEvent = { succeed: "succeeded", fail: "failed", cancel: "cancelled" } as const;
-
-/** What becomes of a task: a retry ends where the attempts do, or where an operator wanted it to end. */
-function nextState({ task, result }: { task: TaskRow; result: Result | null }) {
-  const event = result ? eventByOutcome[result.outcome] : "retry";
-  if (event !== "retry") return stateByEvent[event];
-  // Cancelled is what the agent says; of one that went silent nobody knows.
-  if (task.cancelRequestedAt) return result ? "cancelled" : "lost";
-  if (task.attempt < task.maxAttempts) return "queued";
-  return result ? "failed" : "lost";
-}
-
-function attemptStateOf(result: Result | null): AttemptState {
-  if (result === null) return "superseded";
-  const event = eventByOutcome[result.outcome];
-  return event === "succeed" ? "succeeded" : event === "cancel" ? "cancelled" : "failed";
-}
-
-/** A task, and of its project how soon it is tried again. */
-const selectTask = (ctx: Ctx, { taskId }: { taskId: string }) =>
-  ctx.db
+/** Tasks, and of their projects how soon they are tried again. */
+const selectTasks = ({ db, now }: Pick<Ctx, "db" | "now">) =>
+  db
     .select({
       task: tasks,
       retrySeconds: projects.retrySeconds,
-      hasExpired: sql<boolean>`coalesce(${tasks.leaseUntil} < ${ctx.now()}, false)`,
+      hasExpired: sql<boolean>`coalesce(${tasks.leaseUntil} < ${now()}, false)`,
     })
     .from(tasks)
-    .innerJoin(projects, eq(projects.id, tasks.projectId))
-    .where(eq(tasks.id, taskId));
+    .innerJoin(projects, eq(projects.id, tasks.projectId));
 
-/** The same with both rows locked, the project's first, always: two results of one project must not wait for each other. */
-async function lockTask(ctx: Ctx, input: { taskId: string }) {
-  const locked = selectTask(ctx, input).for("update", { of: [projects, tasks] });
-  const [found] = await locked.prepare("lock task").execute();
+const tasksToFinish = prepared((made, { ids }: Blanks<{ ids: string[] }>) =>
+  selectTasks(made)
+    .where(sql`${tasks.id} = any(${ids}::uuid[])`)
+    .prepare("tasks to finish"),
+);
+
+const lockedTask = prepared((made, { id }: Blanks<{ id: string }>) =>
+  selectTasks(made)
+    .where(eq(tasks.id, id))
+    .for("update", { of: [projects, tasks] })
+    .prepare("lock task"),
+);
+
+/** One with both rows locked, the project's first, always: two results of one project must not wait for each other. */
+async function lockTask(ctx: Ctx, { taskId: id }: { taskId: string }) {
+  const [found] = await lockedTask(ctx, { id }).execute();
   return found;
 }
-
-/** Ends the attempt of a task that is leased as it was read. Where it is not, this fails with `changed`, and so does its transaction. */
-const endTaskIfLeased = (
-  { db, now }: Ctx,
-  { task, retrySeconds }: { task: TaskRow; retrySeconds: number },
-) => {
-  const { id, attempt, state, result } = task;
-  const kept = result && JSON.stringify(result);
-  const pauseSeconds = state === "queued" ? backOffSeconds({ attempt, first: retrySeconds }) : 0;
-  return db.execute(sql`/* end task */
-    with ended as (
-      update tasks set state = ${state}, result = ${kept}::jsonb,
-        lease_until = null, poll_id = null,
-        not_before = ${now()} + ${pauseSeconds} * interval '1 second',
-        finished_at = case when ${state} = 'queued' then null else ${now()} end
-      where id = ${id} and attempt = ${attempt} and state = 'leased' and poll_id = ${task.pollId}
-        and cancel_requested_at is not distinct from ${task.cancelRequestedAt?.toISOString() ?? null}::timestamptz
-      returning id, attempt, result),
-    kept as (
-      update attempts set state = ${attemptStateOf(result)}, result = ended.result, finished_at = ${now()}
-      from ended where attempts.task_id = ended.id and attempts.attempt = ended.attempt)
-    select 1 / count(*) from ended`);
-};
-/** Division by zero. */
-const changed = "22012";
-
-/** Ends an attempt, and tells whom that concerns, all in one go. What is to be known of the task's end before more follows is not in it. */
-const endInOneGo = (ctx: Ctx, { task, retrySeconds }: { task: TaskRow; retrySeconds: number }) => [
-  endTaskIfLeased(ctx, { task, retrySeconds }),
-  // What only looked is no sync; a lease that ran out is one all the same.
-  ...(task.dryRun && task.result !== null ? [] : [countAttempt(ctx, task)]),
-  ...(task.attempt === 1 ? [countWait(ctx, { task })] : []),
-  ...tellOfEnd(ctx, { task }),
-];
 
 /** Ends the attempt of a task that is leased and locked, with all that follows. Without a result its lease was lost. */
 async function endAttempt(
   ctx: Ctx,
   { task, retrySeconds, result }: { task: TaskRow; retrySeconds: number; result: Result | null },
 ): Promise<void> {
-  const ended: TaskRow = { ...task, result, state: nextState({ task, result }) };
-  await atOnce(endInOneGo(ctx, { task: ended, retrySeconds }));
+  const ended = withResult(task, result);
+  const [{ rows }] = await atOnce([
+    endTask(ctx, { task: ended, retrySeconds }),
+    ...changeAround(ctx, { task: ended }),
+  ]);
+  if (rows.length === 0) throw new Error(`task ${task.id} is locked, and has changed all the same`);
   await followEnd(ctx, { task: ended });
 }
 
@@ -114,28 +69,58 @@ const holdsLease = (task: TaskRow, { attempt, lease }: Finished) =>
   task.attempt === attempt &&
   (lease === undefined || task.pollId === lease);
 
+/** Longest time in milliseconds that results wait together for somebody who holds a project's row. */
+const patienceMilliseconds = 300;
+
+const lockProjects = compiled<{ ids: string[] }, unknown>(
+  (_, { ids }) => sql`/* lock projects of tasks */
+    select from set_config('lock_timeout', ${String(patienceMilliseconds)}, true) cross join projects
+    where id = any(${ids}::uuid[])
+    -- By name, as everybody who locks several projects does.
+    order by name for update of projects`,
+);
+
 /**
- * Ends an FTP host's attempt as it was read, without a lock while anybody but the database is at work: thousands may end
- * at a time, of one project. False where it is another's, or has changed since, or more is to follow.
+ * Ends FTP hosts' attempts as they were read, without a lock while anybody but the database is at work: thousands may
+ * end at a time, of one project. Says of each whether it was ended; else it is another's, or has changed since, or more
+ * is to follow.
  */
-async function finishAsRead(ctx: Ctx, finished: Finished): Promise<boolean> {
-  const { result } = finished;
-  const [found] = await selectTask(ctx, finished).prepare("task to finish").execute();
-  if (found?.task.role !== "ftp" || !holdsLease(found.task, finished) || result.drift) return false;
-  const { task, retrySeconds } = found;
-  const ended: TaskRow = { ...task, result, state: nextState({ task, result }) };
-  try {
-    await transactAtOnce(ctx.db, (tx) => [
-      tx.execute(sql`/* lock project of a task */
-        select from projects where id = ${task.projectId} for update`),
-      ...endInOneGo({ ...ctx, db: tx }, { task: ended, retrySeconds }),
-    ]);
-    return true;
-  } catch (error) {
-    if (databaseCode(error) === changed) return false;
-    throw error;
-  }
+async function finishAsRead(ctx: Ctx, all: Finished[]): Promise<boolean[]> {
+  const ids = [...new Set(all.map(({ taskId }) => taskId))];
+  const found = new Map(
+    (await tasksToFinish(ctx, { ids }).execute()).map((row) => [row.task.id, row]),
+  );
+  const ends = all.map((finished): Leased | null => {
+    const { taskId, result } = finished;
+    const row = found.get(taskId);
+    if (row?.task.role !== "ftp" || !holdsLease(row.task, finished) || result.drift) return null;
+    // Delivered twice at a time: the second comes after the first.
+    found.delete(taskId);
+    return { task: withResult(row.task, result), retrySeconds: row.retrySeconds };
+  });
+  const leased = ends.filter((each) => each !== null);
+  if (leased.length === 0) return all.map(() => false);
+  const projectIds = [...new Set(leased.map(({ task }) => task.projectId))];
+  const over = leased.filter(({ task }) => task.state !== "queued");
+  const runIds = [...new Set(over.map(({ task }) => task.runId))];
+  const [, ...ended] = await transactAtOnce(ctx.db, (tx) => {
+    const inner = { ...ctx, db: tx };
+    return [
+      lockProjects(inner, { ids: projectIds }),
+      ...leased.map((each) => endTask(inner, each)),
+      ...runIds.map((runId) => closeRunIfDone(inner, { runId })),
+    ];
+  });
+  return ends.map((each) => each !== null && ended[leased.indexOf(each)]!.rows.length > 0);
 }
+
+/** The same for one, with those that come meanwhile. What cannot be done for all of them is done for each by itself. */
+const finishTogether = gather(async (ctx: Ctx, all: Finished[]) =>
+  finishAsRead(ctx, all).catch((err: unknown) => {
+    ctx.log.debug({ err }, "results are taken one by one");
+    return all.map(() => false);
+  }),
+);
 
 /** What a pull brought; the source had it when the attempt began, except where it was an undo. */
 async function pulledBy(ctx: Ctx, { task, run }: { task: TaskRow; run: typeof runs.$inferSelect }) {
@@ -152,19 +137,18 @@ async function pulledBy(ctx: Ctx, { task, run }: { task: TaskRow; run: typeof ru
   };
 }
 
-/** What a task's end changes around it, and whom it wakes, in statements that wait for nothing. */
-function tellOfEnd(ctx: Ctx, { task }: { task: TaskRow }) {
-  const { runId, projectId, role, state, dryRun } = task;
+const markUnpublished = compiled<{ id: string }, unknown>(
+  (_, { id }) =>
+    sql`/* mark unpublished */ update projects set unpublished = true where id = ${id}`,
+);
+
+/** What a task's end changes of its project and its run, in statements that wait for nothing. */
+function changeAround(ctx: Ctx, { task }: { task: TaskRow }) {
+  const { runId, projectId: id, role, state, dryRun } = task;
   const succeeded = state === "succeeded";
   const pulled = role === "master" && !dryRun;
   return [
-    notifyOfPlace(ctx, { task }),
-    ...(pulled && !succeeded
-      ? [ctx.db.update(projects).set({ unpublished: true }).where(eq(projects.id, projectId))]
-      : []),
-    ...(role === "ftp" && succeeded
-      ? [advanceReplica(ctx, { task, scanned: task.result!.scanned })]
-      : []),
+    ...(pulled && !succeeded ? [markUnpublished(ctx, { id })] : []),
     ...(state === "queued" || (pulled && succeeded) ? [] : [closeRunIfDone(ctx, { runId })]),
   ];
 }
@@ -183,11 +167,14 @@ async function followEnd(ctx: Ctx, { task }: { task: TaskRow }): Promise<void> {
 }
 
 /**
- * All that follows from the end of a task that was not leased: fan-out after the master's success, the run's close, the
+ * All that follows from the end of a master's task that was not leased: fan-out after its success, the run's close, the
  * next run. The caller holds the project's row.
  */
 export async function follow(ctx: Ctx, { task }: { task: TaskRow }): Promise<void> {
-  await atOnce(tellOfEnd(ctx, { task }));
+  const { hostId, projectId, role } = task;
+  const ended = sql`(select ${projectId}::uuid project_id, ${hostId}::uuid host_id, ${role} role)`;
+  await ctx.db.execute(notifyOfPlaces({ ended }));
+  await atOnce(changeAround(ctx, { task }));
   await followEnd(ctx, { task });
 }
 
@@ -216,7 +203,7 @@ async function keepLateResult(
  * Delivering it again does nothing. @throws AppError `not-found`, `stale-attempt`.
  */
 export async function finishAttempt(ctx: Ctx, finished: Finished): Promise<void> {
-  if (await finishAsRead(ctx, finished)) return;
+  if (await finishTogether(ctx, finished)) return;
   const { taskId, attempt, result } = finished;
   const accepted = await ctx.db.transaction(async (tx) => {
     const inner = { ...ctx, db: tx };

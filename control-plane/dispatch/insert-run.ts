@@ -1,15 +1,15 @@
+import { randomUUID } from "node:crypto";
 import { and, eq, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
 import type { Trigger } from "../../protocol/run.ts";
 import type { Ctx } from "../context.ts";
+import { type Blanks, compiled, prepared } from "../db/compiled.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
 import { countRun } from "../db/queries/totals.ts";
 import { fleet } from "../db/schema/fleet.ts";
-import { replicas } from "../db/schema/replicas.ts";
 import { runs } from "../db/schema/runs.ts";
-import { tasks } from "../db/schema/tasks.ts";
 import { distribute } from "./fan-out.ts";
-import { notifyHosts } from "./wake.ts";
+import { channel } from "./wake.ts";
 
 export type RunRow = typeof runs.$inferSelect;
 
@@ -17,10 +17,24 @@ export type RunRow = typeof runs.$inferSelect;
 export const isHostedHere = ({ upstream, parts }: ProjectRow) =>
   upstream === null && parts.length === 0;
 
+/** Makes a run's task on the master, and wakes that. */
+const addPull = compiled<
+  { runId: string; projectId: string; dryRun: boolean; maxAttempts: number },
+  unknown
+>(
+  ({ now }, { runId, projectId, dryRun, maxAttempts }) => sql`/* add a pull */
+    with added as (
+      insert into tasks (run_id, project_id, host_id, role, dry_run, state, max_attempts, not_before, queued_at)
+      select ${runId}, project_id, host_id, 'master', ${dryRun}, 'queued', ${maxAttempts}, ${now()}, ${now()}
+      from replicas where project_id = ${projectId} and role = 'master'
+      returning host_id)
+    select pg_notify(${channel}, host_id::text) from added`,
+);
+
 /** Begins a run that is in state `running`: a task on the master, or at once the FTP hosts where it is hosted here. */
 export async function beginRun(
   ctx: Ctx,
-  { project, run }: { project: ProjectRow; run: RunRow },
+  { project, run }: { project: ProjectRow; run: Pick<RunRow, "id" | "trigger"> },
 ): Promise<void> {
   if (isHostedHere(project))
     return distribute(ctx, {
@@ -28,90 +42,121 @@ export async function beginRun(
       run,
       pulled: { changed: true, changeList: null, size: null, freshAt: "now" },
     });
-  const [master] = await ctx.db
-    .select({ hostId: replicas.hostId })
-    .from(replicas)
-    .where(and(eq(replicas.projectId, project.id), eq(replicas.role, "master")));
-  await ctx.db.insert(tasks).values({
+  await addPull(ctx, {
     runId: run.id,
     projectId: project.id,
-    hostId: master!.hostId,
-    role: "master",
     dryRun: run.trigger === "dry-run",
-    state: "queued",
     maxAttempts: project.maxAttempts,
-    notBefore: sql`${ctx.now()}`,
-    queuedAt: sql`${ctx.now()}`,
-  });
-  await notifyHosts(ctx, { hostIds: [master!.hostId] });
+  }).execute();
 }
 
 type NewRun = {
+  /** Left out: made here. */
+  id?: string;
   project: ProjectRow;
   trigger: Trigger;
   /** null: now. */
   scheduledFor: Date | null;
   approvedDeletions?: number | null;
   state: "running" | "queued" | "skipped";
-  reason?: string;
+  reason?: string | null;
 };
 
-/** Makes a run, and begins it where it is to run at once; undefined where another process made it. */
+const addRun = prepared(
+  (
+    { db, now },
+    run: Blanks<{
+      id: string;
+      projectId: string;
+      trigger: Trigger;
+      scheduledFor: string | null;
+      state: RunRow["state"];
+      reason: string | null;
+      approvedDeletions: number | null;
+    }>,
+  ) => {
+    const nowIf = (state: RunRow["state"]) =>
+      sql`case when ${run.state} = ${state} then ${now()} end`;
+    return db
+      .insert(runs)
+      .values({
+        id: run.id,
+        projectId: run.projectId,
+        trigger: run.trigger,
+        scheduledFor: sql`coalesce(${run.scheduledFor}::timestamptz, ${now()})`,
+        state: run.state,
+        reason: run.reason,
+        approvedDeletions: run.approvedDeletions,
+        startedAt: nowIf("running"),
+        finishedAt: nowIf("skipped"),
+        createdAt: sql`${now()}`,
+      })
+      .onConflictDoNothing()
+      .returning()
+      .prepare("insert run");
+  },
+);
+
+/**
+ * Makes a run, and begins it where it is to run at once; undefined where another process made it. All is sent before
+ * this waits for anything, except for an occurrence's run.
+ */
 export async function insertRun(
   ctx: Ctx,
-  { project, state, trigger, scheduledFor, approvedDeletions = null, reason }: NewRun,
+  {
+    id = randomUUID(),
+    project,
+    state,
+    trigger,
+    scheduledFor,
+    approvedDeletions = null,
+    reason = null,
+  }: NewRun,
 ) {
-  const now = sql`${ctx.now()}`;
-  const nowIf = (wanted: RunRow["state"]) => sql`case when ${state} = ${wanted} then ${now} end`;
+  const at = scheduledFor?.toISOString() ?? null;
+  const run = { id, projectId: project.id, trigger, scheduledFor: at, state };
+  const adding = addRun(ctx, { ...run, reason, approvedDeletions }).execute();
+  if (state === "running" && trigger !== "schedule") {
+    const [[added]] = await Promise.all([adding, beginRun(ctx, { project, run })]);
+    return added;
+  }
   // A second process may have taken the same occurrence: then nothing is inserted.
-  const [run] = await ctx.db
-    .insert(runs)
-    .values({
-      projectId: project.id,
-      trigger,
-      scheduledFor: sql`coalesce(${scheduledFor?.toISOString() ?? null}::timestamptz, ${now})`,
-      state,
-      reason: reason ?? null,
-      approvedDeletions,
-      startedAt: nowIf("running"),
-      finishedAt: nowIf("skipped"),
-      createdAt: now,
-    })
-    .onConflictDoNothing()
-    .returning()
-    .prepare("insert run")
-    .execute();
-  if (run && state === "skipped") await countRun(ctx, run);
-  if (run && state === "running") await beginRun(ctx, { project, run });
-  return run;
+  const [added] = await adding;
+  if (added && state === "skipped") await countRun(ctx, added);
+  if (added && state === "running") await beginRun(ctx, { project, run: added });
+  return added;
 }
 
-/** The runs of a project, by its name, that pull and that wait to. */
-export async function activeRuns({ db }: Ctx, { project }: { project: string }) {
-  const rows = await db
+const runsUnderWay = prepared(({ db }, { project }: Blanks<{ project: string }>) =>
+  db
     .select()
     .from(runs)
     .where(
       and(
         eq(runs.projectId, sql`(select id from projects where name = ${project})`),
-        sql`${runs.state} in ('running', 'queued')`,
+        sql`${runs.state} in ('queued', 'running', 'distributing')`,
       ),
     )
-    .prepare("active runs")
-    .execute();
+    .prepare("active runs"),
+);
+
+/** The runs of a project, by its name, that pull and that wait to; and whether one distributes. */
+export async function activeRuns({ db }: Ctx, { project }: { project: string }) {
+  const rows = await runsUnderWay({ db }, { project }).execute();
   return {
     running: rows.find(({ state }) => state === "running"),
     queued: rows.find(({ state }) => state === "queued"),
+    distributing: rows.some(({ state }) => state === "distributing"),
   };
 }
 
+const fleetPause = prepared(({ db }) =>
+  db.select({ pausedAt: fleet.pausedAt }).from(fleet).prepare("fleet pause"),
+);
+
 /** @throws AppError `conflict` where the whole fleet is paused. */
 export async function checkFleetNotPaused({ db }: Ctx): Promise<void> {
-  const [settings] = await db
-    .select({ pausedAt: fleet.pausedAt })
-    .from(fleet)
-    .prepare("fleet pause")
-    .execute();
+  const [settings] = await fleetPause({ db }, {}).execute();
   if (settings?.pausedAt)
     throw new AppError("conflict", "the whole fleet is paused: resume it first");
 }

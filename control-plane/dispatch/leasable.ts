@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
+import type { Blanks, Given } from "../db/compiled.ts";
 
 /** Pulls from the task's upstream that run now, and how many may. */
 const upstreamHasRoom = sql`(
@@ -13,7 +14,7 @@ const upstreamHasRoom = sql`(
 const masterHasRoom = sql`(
   t.role = 'master' or not exists (
     select from replicas mr join hosts m on m.id = mr.host_id
-    where mr.project_id = t.project_id and mr.role = 'master' and m.serves <=
+    where mr.project_id = t.project_id and mr.role = 'master' and m.serves is not null and m.serves <=
       (select count(*) from tasks o join replicas q on q.project_id = o.project_id
         where o.state = 'leased' and o.role = 'ftp' and q.role = 'master' and q.host_id = m.id)))`;
 
@@ -28,7 +29,7 @@ const sourceIsKnown = sql`(
         else root.said ->> 'path' = mr.synced_root end))`;
 
 /** `from … where …` of a host's tasks `t`, of projects `p`, that may be leased now: one rsync on a destination, no limit is exceeded, the source is known. */
-export const leasable = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string }): SQL => sql`
+export const leasable = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: Given<string> }): SQL => sql`
   from tasks t
   join projects p on p.id = t.project_id
   join replicas r on r.project_id = t.project_id and r.host_id = t.host_id
@@ -55,15 +56,24 @@ export type Asking = {
   instance?: { id: string } | undefined;
 };
 
+/** The same as statements take it. */
+export type AskingText = { hostId: string; pollId: string; busy: string; instance: string | null };
+export const askingText = ({ hostId, pollId, busy, instance }: Asking): AskingText => ({
+  hostId,
+  pollId,
+  busy: busy.join(","),
+  instance: instance?.id ?? null,
+});
+
 /** The same for a poll: without projects that the host is busy with, and for no process that another has replaced. */
 export const waiting = (
   ctx: Pick<Ctx, "now">,
-  { hostId, busy, instance }: Omit<Asking, "pollId">,
+  { hostId, busy, instance }: Omit<Blanks<AskingText>, "pollId">,
 ): SQL => sql`${leasable(ctx, { hostId })}
-  and (${instance?.id ?? null}::uuid is null or h.instance = ${instance?.id ?? null})
-  and p.name <> all(string_to_array(${busy.join(",")}, ','))`;
+  and (${instance}::uuid is null or h.instance = ${instance})
+  and p.name <> all(string_to_array(${busy}, ','))`;
 
 /** Tasks that a host works on and that an operator cancelled, as JSON: each answer to a poll names them. */
-export const cancelledTasks = ({ hostId }: { hostId: string }) => sql<string[]>`(
+export const cancelledTasks = ({ hostId }: { hostId: Given<string> }) => sql<string[]>`(
   select coalesce(json_agg(c.id), '[]') from tasks c
   where c.host_id = ${hostId} and c.state = 'leased' and c.cancel_requested_at is not null)`;

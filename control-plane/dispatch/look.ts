@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import { type Asking, cancelledTasks, waiting } from "./leasable.ts";
+import { compiled } from "../db/compiled.ts";
+import { type Asking, type AskingText, askingText, cancelledTasks, waiting } from "./leasable.ts";
 import { standingFacts } from "./standing-orders.ts";
 
 /** What a poll comes to see before anything is leased. */
@@ -14,16 +15,20 @@ type Sight = {
   standing_facts: string | null;
 };
 
-/** Looks at a host's tasks, for a poll of its. */
-export async function look(ctx: Ctx, asking: Asking): Promise<Sight> {
+const see = compiled<AskingText, Sight>(({ now }, asking) => {
   const { hostId, pollId } = asking;
-  const { rows } = await ctx.db.execute<Sight>(sql`/* look for a task */
+  return sql<Sight>`/* look for a task */
     select
-      exists (select ${waiting(ctx, asking)})
+      exists (select ${waiting({ now }, asking)})
         or exists (select from tasks where poll_id = ${pollId} and host_id = ${hostId} and state = 'leased') lease,
       ${cancelledTasks({ hostId })} cancelled,
-      (select extract(epoch from min(not_before) - ${ctx.now()})::float8 from tasks
-        where host_id = ${hostId} and state = 'queued' and not_before > ${ctx.now()}) seconds_to_next,
-      ${standingFacts(ctx, { hostId })} standing_facts`);
+      (select extract(epoch from min(not_before) - ${now()})::float8 from tasks
+        where host_id = ${hostId} and state = 'queued' and not_before > ${now()}) seconds_to_next,
+      ${standingFacts({ now }, { hostId })} standing_facts`;
+});
+
+/** Looks at a host's tasks, for a poll of its. */
+export async function look(ctx: Ctx, asking: Asking): Promise<Sight> {
+  const { rows } = await see(ctx, askingText(asking)).execute();
   return rows[0]!;
 }

@@ -108,7 +108,7 @@ export async function resyncReplica(
     return (await triggerRun(ctx, { project: name, trigger: "resync", approvedDeletions: null }))
       .id;
   await checkMasterHolds(ctx, project);
-  await keepFreshness(ctx, { projectId: project.id, hostId });
+  await keepFreshness(ctx, { projectId: project.id, hostId }).execute();
   await ctx.db
     .update(replicas)
     .set({ generation: 0, scannedAt: null })

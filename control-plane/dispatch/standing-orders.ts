@@ -10,6 +10,7 @@ import type { HostRow } from "../auth/agent-requests.ts";
 import { openTaskSigner, type TaskSigner } from "../auth/task-keys.ts";
 import { signStandingOrder, standingSeconds } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
+import type { Given } from "../db/compiled.ts";
 import type { ProjectRow } from "../db/queries/projects.ts";
 import { projects } from "../db/schema/projects.ts";
 import { replicas } from "../db/schema/replicas.ts";
@@ -29,7 +30,7 @@ type Row = { id: string; name: string; facts: string; upstream_parallel: number 
  * The projects that a host may sync by itself, and all that their orders depend on: only what the
  * schedule would sync now, and from a master that has something.
  */
-const standingProjects = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string }) => sql`
+const standingProjects = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: Given<string> }) => sql`
   select p.id, p.name,
     coalesce((f.upstream_parallel_of ->> p.upstream_host)::int, f.upstream_parallel) upstream_parallel,
     jsonb_build_array(p.id, p.version, r.role, r.root, h.parallel, h.signing_key,
@@ -53,7 +54,7 @@ const standingProjects = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string })
       else m.generation > 0 and m.generation = p.generation and mh.daemon_port is not null end`;
 
 /** What the version of a host's standing orders is made from: changes when they do, and every six hours; null: it has none. */
-export const standingFacts = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: string }) =>
+export const standingFacts = (ctx: Pick<Ctx, "now">, { hostId }: { hostId: Given<string> }) =>
   sql<string | null>`(
     select floor((extract(epoch from ${ctx.now()}) + (hashtext(${hostId}) & 32767)) / ${renewSeconds})::text
       || ' ' || string_agg(s.facts, ',' order by s.id)

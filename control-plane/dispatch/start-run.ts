@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { and, eq, notExists, sql } from "drizzle-orm";
 import { AppError } from "../../protocol/errors.ts";
-import type { Trigger } from "../../protocol/run.ts";
+import type { RunDetail, Trigger } from "../../protocol/run.ts";
 import type { Ctx } from "../context.ts";
 import { lockProject, type ProjectRow } from "../db/queries/projects.ts";
+import { readRun } from "../db/queries/runs.ts";
 import { runs } from "../db/schema/runs.ts";
 import {
   activeRuns,
@@ -27,38 +29,49 @@ async function lockForRun(ctx: Ctx, { project: name }: { project: string }) {
 }
 
 /**
- * Starts a run now or, during a pull, lets one run wait behind it: a trigger is never lost.
+ * Starts a run now or, during a pull, lets one run wait behind it: a trigger is never lost. `detail` is read by what has
+ * been sent with all else.
  * @throws AppError `not-found`, `conflict` where the project or the fleet is paused.
  */
-export async function triggerRun(
+export async function sendTrigger(
   ctx: Ctx,
   {
     project: name,
     trigger,
     approvedDeletions,
   }: { project: string; trigger: Trigger; approvedDeletions: number | null },
-): Promise<RunRow> {
-  const { project, running, queued } = await lockForRun(ctx, { project: name });
+): Promise<{ id: string; detail: Promise<RunDetail> }> {
+  const { project, running, queued, distributing } = await lockForRun(ctx, { project: name });
   if (project.pausedAt)
     throw new AppError("conflict", `project ${project.name} is paused: resume it first`);
   if (queued) {
-    const [widened] = await ctx.db
+    await ctx.db
       .update(runs)
       .set({
         approvedDeletions: sql`greatest(${runs.approvedDeletions}, ${approvedDeletions}::int)`,
       })
-      .where(eq(runs.id, queued.id))
-      .returning();
-    return widened!;
+      .where(eq(runs.id, queued.id));
+    return { id: queued.id, detail: readRun(ctx, { id: queued.id }) };
   }
-  const run = await insertRun(ctx, {
-    project,
-    trigger,
-    scheduledFor: null,
-    approvedDeletions,
-    state: running ? "queued" : "running",
-  });
-  return run!;
+  const id = randomUUID();
+  const state = running ? "queued" : "running";
+  const run = { id, project, trigger, scheduledFor: null, approvedDeletions, state } as const;
+  // The second sees what the first does: they are sent in this order.
+  const started = Promise.all([insertRun(ctx, run), readRun(ctx, { id })]);
+  const detail = started.then(([, read]) => read);
+  detail.catch(() => undefined);
+  // What waits for hosts is taken over from a run that distributes, and more may follow from that.
+  if (distributing) await detail;
+  return { id, detail };
+}
+
+/** The same, and waits for what was sent. */
+export async function triggerRun(
+  ctx: Ctx,
+  input: Parameters<typeof sendTrigger>[1],
+): Promise<RunDetail> {
+  const { detail } = await sendTrigger(ctx, input);
+  return detail;
 }
 
 /**

@@ -111,14 +111,19 @@ export type Place = {
   master: Master;
 };
 
+/** Seconds for which a host's sealed password is kept. */
+const sealedSeconds = 3600;
+
 /** The rsync of a pull from the master. */
 async function masterSteps(ctx: Ctx, place: Place): Promise<Step[]> {
   const { project, host } = place;
   const source = masterSource(place);
   const key = host.sealingKey!;
-  // Many tasks of a host come at a time.
-  const sealedPassword = await ctx.share(`password of ${host.signingKey!.x} for ${key.x}`, () =>
-    seal({ secret: daemonPasswordOf(ctx, { host }), key }),
+  // Sealing takes longer than all else of an order; the password is another one when the host has another key.
+  const sealedPassword = await ctx.share(
+    `password of ${host.id} with ${host.signingKey!.x} for ${key.x}`,
+    () => seal({ secret: daemonPasswordOf(ctx, { host }), key }),
+    sealedSeconds,
   );
   return [{ sources: [{ source, sealedPassword }], destination: project.path, sentinel: null }];
 }

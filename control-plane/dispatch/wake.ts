@@ -1,12 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import type { Waiter } from "../context.ts";
 import { connect, type Connection, type Database } from "../db/connect.ts";
-import type { tasks } from "../db/schema/tasks.ts";
-
-type Task = typeof tasks.$inferSelect;
 
 /** What notifications are told on: a host's id. */
 export const channel = "mirrorfleet_wake";
@@ -31,23 +28,22 @@ export const notifyWaitingFor = ({ db }: { db: Database }, { masterId }: { maste
       where t.state = 'queued' and t.role = 'ftp' and r.host_id = ${masterId}) waiting`);
 
 /**
- * Wakes the hosts for which a task's end may make a place: its own; after a pull, masters, as they may pull from the
- * same upstream; after an FTP host's, those that wait for a place at its master, where that has a limit.
+ * Wakes the hosts for which tasks' ends may make a place: their own; after a pull, masters, as they may pull from the
+ * same upstream; after an FTP host's, those that wait for a place at its master, where that has a limit. `ended` is a
+ * table of `project_id, host_id, role`.
  */
-export const notifyOfPlace = (
-  { db }: { db: Database },
-  { task: { projectId, hostId, role } }: { task: Pick<Task, "projectId" | "hostId" | "role"> },
-) =>
-  db.execute(sql`/* notify of a place */
-    select pg_notify(${channel}, id::text) from (
-      select ${hostId}::uuid id
-      union select id from hosts where ${role} = 'master' and roles @> '{master}'
-      union select t.host_id from replicas limited
-        join hosts m on m.id = limited.host_id and m.serves is not null
-        join replicas r on r.host_id = m.id and r.role = 'master'
-        join tasks t on t.project_id = r.project_id and t.state = 'queued' and t.role = 'ftp'
-        where ${role} = 'ftp' and limited.project_id = ${projectId} and limited.role = 'master'
-    ) host`);
+export const notifyOfPlaces = ({ ended }: { ended: SQL }) => sql`
+  select pg_notify(${channel}, id::text) from (
+    select host_id id from ${ended} ended
+    union select id from hosts
+      where roles @> '{master}' and exists (select from ${ended} ended where ended.role = 'master')
+    union select t.host_id from ${ended} ended
+      join replicas limited on limited.project_id = ended.project_id and limited.role = 'master'
+      join hosts m on m.id = limited.host_id and m.serves is not null
+      join replicas r on r.host_id = m.id and r.role = 'master'
+      join tasks t on t.project_id = r.project_id and t.state = 'queued' and t.role = 'ftp'
+      where ended.role = 'ftp'
+  ) host`;
 
 /** One connection that listens. `lost` settles when it has ended; `probe` tells whether it hears itself. */
 async function openEar({

@@ -41,7 +41,7 @@ export async function moveReplica(
     );
   if (leased)
     throw new AppError("conflict", `host ${host} works on it: cancel that, or wait for its end`);
-  await keepFreshness(ctx, { projectId: project.id, hostId });
+  await keepFreshness(ctx, { projectId: project.id, hostId }).execute();
   await ctx.db
     .update(replicas)
     .set({ root })

@@ -27,7 +27,7 @@ async function fingerprint(c: Context): Promise<Buffer> {
 }
 
 /**
- * Does a change in one transaction. With an `Idempotency-Key`, the same request sent again within a day
+ * Does a change in one transaction; without a key its answer may be on the way when the commit is sent. With an `Idempotency-Key`, the same request sent again within a day
  * gets the first answer and changes nothing; two at once wait for each other.
  * @throws AppError `conflict` where the key came with another request.
  */
@@ -35,16 +35,19 @@ export async function answerOnce(
   ctx: Ctx,
   c: Context,
   { actor }: { actor: Actor },
-  change: (inner: Ctx) => Promise<Answer>,
+  change: (inner: Ctx) => Promise<{ answering: Promise<Answer> }>,
 ): Promise<Answer> {
   const key = keyOf(c);
   const request = key === undefined ? undefined : await fingerprint(c);
+  if (key === undefined || request === undefined) {
+    const { answering } = await ctx.db.transaction((tx) => change({ ...ctx, db: tx }));
+    return answering;
+  }
   return ctx.db.transaction(async (tx): Promise<Answer> => {
     const inner = { ...ctx, db: tx };
-    if (key === undefined || request === undefined) return change(inner);
     const kept = await claimAnswer(inner, { actor: actor.id, key, request });
     if (kept) return kept;
-    const answer = await change(inner);
+    const answer = await (await change(inner)).answering;
     await keepAnswer(inner, { actor: actor.id, key, ...answer });
     return answer;
   });

@@ -58,7 +58,8 @@ type Input<Params extends z.ZodType, Query extends z.ZodType, Body extends z.Zod
 
 /** What a change answers, and what its audit event says. */
 export type Changed<Answer> = {
-  answer: Answer;
+  /** A promise where all that it is read by has been sent: the commit goes out behind that. */
+  answer: Answer | Promise<Answer>;
   location?: string;
   before?: unknown;
   after?: unknown;

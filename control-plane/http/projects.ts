@@ -10,7 +10,7 @@ import {
 import { runDetailSchema, syncQuerySchema, syncSchema } from "../../protocol/run.ts";
 import { readProject, readProjects } from "../db/queries/projects.ts";
 import { readRun } from "../db/queries/runs.ts";
-import { startDryRun, triggerRun } from "../dispatch/start-run.ts";
+import { sendTrigger, startDryRun } from "../dispatch/start-run.ts";
 import { waitForRun } from "../dispatch/wait-for-run.ts";
 import { pauseProject } from "../fleet/pauses.ts";
 import {
@@ -181,14 +181,13 @@ export const projectOperations: Operation[] = [
           "forbidden",
           "approveDeletions needs an operator token of scope operator",
         );
-      const { id } = await triggerRun(ctx, {
+      const { id, detail } = await sendTrigger(ctx, {
         project: params.name,
         trigger,
         approvedDeletions: body.approveDeletions,
       });
-      const run = await readRun(ctx, { id });
       return {
-        answer: run,
+        answer: detail,
         location: `/v1/runs/${id}`,
         after: { run: id, ...body },
       };

@@ -85,6 +85,7 @@ function jsonAnswer({
 
 type ChangeOperation = Extract<Operation, { kind: "change" }>;
 
+/** Sends all audit events of a change before it waits for anything. */
 async function audit(
   ctx: Ctx,
   {
@@ -92,11 +93,13 @@ async function audit(
     id,
     path,
     changed,
-  }: { actor: Actor; id: string; path: string; changed: Changed<unknown> },
+  }: { actor: Actor; id: string; path: string; changed: Omit<Changed<unknown>, "answer"> },
 ): Promise<void> {
   const { before = null, after = null } = changed;
-  for (const event of changed.events ?? [{ target: path, before, after }])
-    await insertAuditEvent(ctx, { actor: actor.name, action: id, ...event });
+  const events = changed.events ?? [{ target: path, before, after }];
+  await Promise.all(
+    events.map((event) => insertAuditEvent(ctx, { actor: actor.name, action: id, ...event })),
+  );
 }
 
 /** Runs a change, its audit events and its kept answer in one transaction. */
@@ -104,9 +107,15 @@ async function runChange(ctx: Ctx, c: Context, { declaration, handle, finish }: 
   const input = await inputOf(declaration, c);
   const { actor, query } = input;
   const done = await answerOnce(ctx, c, { actor }, async (inner) => {
-    const changed = await handle(inner, input);
-    await audit(inner, { actor, id: declaration.id, path: c.req.path, changed });
-    return jsonAnswer({ declaration, answer: changed.answer, location: changed.location });
+    const { answer, location, ...changed } = await handle(inner, input);
+    const audited = audit(inner, { actor, id: declaration.id, path: c.req.path, changed });
+    const answering = (async () => {
+      const [read] = await Promise.all([answer, audited]);
+      return jsonAnswer({ declaration, answer: read, location });
+    })();
+    // Whoever awaits it hears of that; the commit that goes out behind it has no effect then.
+    answering.catch(() => undefined);
+    return { answering };
   });
   if (!finish) return done;
   const { signal } = c.req.raw;

@@ -11,6 +11,16 @@ test("who asks at the same time or soon after gets one reading, and later anothe
   expect(await read()).toBe(2);
 });
 
+test("what lasts longer is kept for as long as was said, by its name", async () => {
+  const share = openShare({ milliseconds: 20 });
+  let readings = 0;
+  const read = async () => ++readings;
+  expect(await share("lasting", read, 60)).toBe(1);
+  await sleep(200);
+  expect(await share("lasting", read, 60)).toBe(1);
+  expect(await share("another", read, 60)).toBe(2);
+});
+
 test("a reading that failed is not kept", async () => {
   let readings = 0;
   const read = shared({

@@ -2,19 +2,42 @@ import { and, desc, eq, gte, lt, sql } from "drizzle-orm";
 import type { z } from "zod";
 import type { AuditEvent, auditQuerySchema } from "../../../protocol/settings.ts";
 import type { Ctx } from "../../context.ts";
+import { type Blanks, prepared } from "../compiled.ts";
 import { auditEvents } from "../schema/operators.ts";
 import { after, page } from "./page.ts";
 
+const insertEvent = prepared(
+  (
+    { db, now },
+    event: Blanks<{
+      actor: string;
+      action: string;
+      target: string;
+      before: string | null;
+      after: string | null;
+    }>,
+  ) =>
+    db
+      .insert(auditEvents)
+      .values({
+        actor: event.actor,
+        action: event.action,
+        target: event.target,
+        before: sql`${event.before}::jsonb`,
+        after: sql`${event.after}::jsonb`,
+        at: sql`${now()}`,
+      })
+      .prepare("insert audit event"),
+);
+
+const textOf = (value: unknown) => (value === null ? null : JSON.stringify(value));
+
 /** Writes down a change, in the transaction that makes it. */
 export async function insertAuditEvent(
-  { db, now }: Pick<Ctx, "db" | "now">,
-  event: Omit<AuditEvent, "id" | "at">,
+  ctx: Pick<Ctx, "db" | "now">,
+  { before, after: later, ...event }: Omit<AuditEvent, "id" | "at">,
 ): Promise<void> {
-  await db
-    .insert(auditEvents)
-    .values({ ...event, at: sql`${now()}` })
-    .prepare("insert audit event")
-    .execute();
+  await insertEvent(ctx, { ...event, before: textOf(before), after: textOf(later) }).execute();
 }
 
 /** Audit events, newest first. */

@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Ctx } from "../../context.ts";
+import { compiled } from "../compiled.ts";
 import { projects } from "../schema/projects.ts";
 import { replicas } from "../schema/replicas.ts";
 
@@ -50,12 +51,15 @@ export const freshness = (ctx: Pick<Ctx, "now">): SQL => sql`(
 export const keepFreshness = (
   ctx: Pick<Ctx, "db" | "now">,
   { projectId, hostId = null }: { projectId: string; hostId?: string | null },
-) =>
-  ctx.db.execute(sql`/* keep freshness */
-    update replicas set fresh_at = f.fresh_at from ${freshness(ctx)} f
+) => keep(ctx, { projectId, hostId });
+
+const keep = compiled<{ projectId: string; hostId: string | null }, unknown>(
+  (made, { projectId, hostId }) => sql`/* keep freshness */
+    update replicas set fresh_at = f.fresh_at from ${freshness(made)} f
     where replicas.project_id = ${projectId} and f.project_id = ${projectId}
       and f.host_id = replicas.host_id
-      and (${hostId}::uuid is null or replicas.host_id = ${hostId})`);
+      and (${hostId}::uuid is null or replicas.host_id = ${hostId})`,
+);
 
 /**
  * When the source was last known to be what a generation is that is not the latest any more: the start of

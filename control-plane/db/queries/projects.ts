@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
 import type { Project, projectsQuerySchema } from "../../../protocol/project.ts";
 import type { Ctx } from "../../context.ts";
+import { type Blanks, prepared } from "../compiled.ts";
 import type { Database } from "../connect.ts";
 import { hosts } from "../schema/hosts.ts";
 import { projects } from "../schema/projects.ts";
@@ -14,20 +15,25 @@ export type ProjectRow = typeof projects.$inferSelect;
 
 const notFound = () => new AppError("not-found", "there is no such project");
 
+const lockByName = prepared(({ db }, { name }: Blanks<{ name: string }>) =>
+  db
+    .select()
+    .from(projects)
+    .where(eq(projects.name, name))
+    .for("update")
+    .prepare("lock project by name"),
+);
+const lockById = prepared(({ db }, { id }: Blanks<{ id: string }>) =>
+  db.select().from(projects).where(eq(projects.id, id)).for("update").prepare("lock project by id"),
+);
+
 /** Locks a project's row: whoever changes it, or starts, queues or ends one of its runs, holds it. @throws AppError `not-found`. */
 export async function lockProject(
   db: Database,
   by: { name: string } | { id: string },
 ): Promise<ProjectRow> {
-  const [where, key] =
-    "name" in by ? [eq(projects.name, by.name), "name"] : [eq(projects.id, by.id), "id"];
-  const [project] = await db
-    .select()
-    .from(projects)
-    .where(where)
-    .for("update")
-    .prepare(`lock project by ${key}`)
-    .execute();
+  const lock = "name" in by ? lockByName({ db }, by) : lockById({ db }, by);
+  const [project] = await lock.execute();
   if (!project) throw notFound();
   return project;
 }

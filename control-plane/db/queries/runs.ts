@@ -4,6 +4,7 @@ import { AppError } from "../../../protocol/errors.ts";
 import type { Run, RunDetail, runsQuerySchema } from "../../../protocol/run.ts";
 import type { Ctx } from "../../context.ts";
 import { atOnce } from "../at-once.ts";
+import { type Blanks, prepared } from "../compiled.ts";
 import { hosts } from "../schema/hosts.ts";
 import { projects } from "../schema/projects.ts";
 import { runs } from "../schema/runs.ts";
@@ -64,18 +65,22 @@ export async function readRuns(
   });
 }
 
+const runById = prepared(({ db }, { id }: Blanks<{ id: string }>) =>
+  select({ db }).where(eq(runs.id, id)).prepare("read run"),
+);
+const tasksOfRun = prepared(({ db }, { id }: Blanks<{ id: string }>) =>
+  db
+    .select({ task: tasks, host: hosts.name })
+    .from(tasks)
+    .innerJoin(hosts, eq(hosts.id, tasks.hostId))
+    .where(eq(tasks.runId, id))
+    .orderBy(desc(tasks.role), asc(hosts.name))
+    .prepare("tasks of a run"),
+);
+
 /** One run with its tasks. @throws AppError `not-found`. */
 export async function readRun(ctx: Pick<Ctx, "db">, { id }: { id: string }): Promise<RunDetail> {
-  const [[found], rows] = await atOnce([
-    select(ctx).where(eq(runs.id, id)).prepare("read run"),
-    ctx.db
-      .select({ task: tasks, host: hosts.name })
-      .from(tasks)
-      .innerJoin(hosts, eq(hosts.id, tasks.hostId))
-      .where(eq(tasks.runId, id))
-      .orderBy(desc(tasks.role), asc(hosts.name))
-      .prepare("tasks of a run"),
-  ]);
+  const [[found], rows] = await atOnce([runById(ctx, { id }), tasksOfRun(ctx, { id })]);
   if (!found) throw new AppError("not-found", "there is no such run");
   return {
     ...runView(found),

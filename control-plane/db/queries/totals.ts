@@ -1,5 +1,4 @@
-import { sql } from "drizzle-orm";
-import type { Result } from "../../../protocol/report.ts";
+import { type SQL, sql } from "drizzle-orm";
 import type { RunState } from "../../../protocol/states.ts";
 import type { Ctx } from "../../context.ts";
 import type { tasks } from "../schema/tasks.ts";
@@ -24,40 +23,44 @@ export const countRun = (
     insert into run_totals (project_id, state, runs) values (${projectId}, ${state}, 1)
     on conflict (project_id, state) do update set runs = run_totals.runs + 1`);
 
-/** Counts an attempt that has ended, by its outcome; without a result its lease was lost. */
-export function countAttempt(
+/** Counts attempts that have ended: `ended` is a table of `project_id, host_id, result`; without a result a lease was lost. */
+export const countAttempts = ({ ended }: { ended: SQL }) => sql`
+  insert into attempt_totals as t (project_id, host_id, outcome, attempts, seconds, received_bytes)
+  select project_id, host_id, coalesce(result ->> 'outcome', 'lost'), count(*),
+    coalesce(sum((result ->> 'seconds')::float8), 0),
+    coalesce(sum((result -> 'stats' ->> 'receivedBytes')::bigint), 0)
+  from ${ended} ended group by 1, 2, 3
+  on conflict (project_id, host_id, outcome) do update set
+    attempts = t.attempts + excluded.attempts, seconds = t.seconds + excluded.seconds,
+    received_bytes = t.received_bytes + excluded.received_bytes`;
+
+/** Counts one. */
+export const countAttempt = (
   { db }: Pick<Ctx, "db">,
-  {
-    projectId,
-    hostId,
-    result,
-  }: {
-    projectId: string;
-    hostId: string;
-    result: Pick<Result, "outcome" | "seconds" | "stats"> | null;
-  },
-) {
-  const { outcome = "lost", seconds = 0, stats = null } = result ?? {};
-  return db.execute(sql`/* count attempt */
-    insert into attempt_totals as t (project_id, host_id, outcome, attempts, seconds, received_bytes)
-    values (${projectId}, ${hostId}, ${outcome}, 1, ${seconds}, ${stats?.receivedBytes ?? 0})
-    on conflict (project_id, host_id, outcome) do update set
-      attempts = t.attempts + 1, seconds = t.seconds + excluded.seconds,
-      received_bytes = t.received_bytes + excluded.received_bytes`);
+  { projectId, hostId, result }: { projectId: string; hostId: string; result: object },
+) =>
+  db.execute(
+    countAttempts({
+      ended: sql`(select ${projectId}::uuid project_id, ${hostId}::uuid host_id, ${JSON.stringify(result)}::jsonb result)`,
+    }),
+  );
+
+/** Seconds that a task waited for its host, and the class in which that is counted, as text. */
+export function waitOf({
+  queuedAt,
+  startedAt,
+}: Pick<typeof tasks.$inferSelect, "queuedAt" | "startedAt">) {
+  const seconds = Math.max(0, (Number(startedAt) - queuedAt.getTime()) / 1000);
+  return { seconds, bound: String(classOf(seconds)) };
 }
 
-/** Counts how long a task waited for its host: once, when its first attempt has ended. */
-export function countWait(
-  { db }: Pick<Ctx, "db">,
-  { task: { projectId, queuedAt, startedAt } }: { task: typeof tasks.$inferSelect },
-) {
-  const seconds = Math.max(0, (Number(startedAt) - queuedAt.getTime()) / 1000);
-  return db.execute(sql`/* count wait */
-    insert into wait_totals as t (project_id, bound, tasks, seconds)
-    values (${projectId}, ${classOf(seconds)}, 1, ${seconds})
-    on conflict (project_id, bound) do update set
-      tasks = t.tasks + 1, seconds = t.seconds + excluded.seconds`);
-}
+/** Counts how long tasks waited for their hosts, each once: `ended` is a table of `project_id, wait_bound, wait_seconds`. */
+export const countWaits = ({ ended }: { ended: SQL }) => sql`
+  insert into wait_totals as t (project_id, bound, tasks, seconds)
+  select project_id, wait_bound::float8, count(*), sum(wait_seconds)
+  from ${ended} ended where wait_bound is not null group by 1, 2
+  on conflict (project_id, bound) do update set
+    tasks = t.tasks + excluded.tasks, seconds = t.seconds + excluded.seconds`;
 
 /** How many tasks waited up to each bound, the last of which is infinite, and how long all of them. */
 export async function readWaits({ db }: Pick<Ctx, "db">) {
