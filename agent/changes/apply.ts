@@ -12,8 +12,9 @@ import { deletionLine, escapePath, readable } from "../rsync/itemize.ts";
 import { type RsyncCtx, type RsyncExit, runRsync } from "../rsync/spawn.ts";
 import { deletedStats } from "../rsync/stats.ts";
 import { addStats, allowedDeletions } from "../rsync/sync.ts";
-import { contentsFirst, fetchLists, type PathFiles, splitAtNul, writePathFiles } from "./fetch.ts";
+import { contentsFirst, fetchLists, type PathFiles, writePathFiles } from "./fetch.ts";
 import { removeListed } from "./remove.ts";
+import { splitAtNul } from "./sorted.ts";
 import { ListsUnusable } from "./unusable.ts";
 
 type Input = {

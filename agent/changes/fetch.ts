@@ -4,7 +4,6 @@ import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
-import { execa } from "execa";
 import ignore from "ignore";
 import type { Carry } from "../../protocol/order.ts";
 import { changeListsModule, type RsyncOptions, type Source } from "../../protocol/rsync.ts";
@@ -14,6 +13,7 @@ import { indexPatterns } from "../rsync/indexes.ts";
 import { type Change, parseChange, unescapePath } from "../rsync/itemize.ts";
 import type { RsyncExit } from "../rsync/spawn.ts";
 import { foldSorted, recordsOf } from "./fold.ts";
+import { sorted } from "./sorted.ts";
 import { ListsUnusable } from "./unusable.ts";
 
 type Lists = NonNullable<Carry["lists"]>;
@@ -105,47 +105,6 @@ async function* readRecords(
     }
   }
   yield text;
-}
-
-/** Splits a stream into the texts that end with NUL; bytes as latin1. */
-export async function* splitAtNul(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
-  let rest = "";
-  for await (const chunk of chunks) {
-    const parts = (rest + chunk.toString("latin1")).split("\0");
-    rest = parts.pop()!;
-    yield* parts;
-  }
-}
-
-/** Sorts texts that end with NUL bytewise, in bounded memory: sort(1) spills to `directory`. */
-async function* sorted(
-  records: AsyncIterable<string | Buffer>,
-  { directory, reverse = false }: { directory: string; reverse?: boolean },
-) {
-  const child = execa(
-    "sort",
-    [
-      "--zero-terminated",
-      "--buffer-size=16M",
-      `--temporary-directory=${directory}`,
-      ...(reverse ? ["--reverse"] : []),
-    ],
-    {
-      env: { LC_ALL: "C" },
-      buffer: false,
-      encoding: "buffer",
-      reject: false,
-    },
-  );
-  const fed = pipeline(records, child.stdin).catch((error: unknown) => {
-    child.kill();
-    return error;
-  });
-  yield* splitAtNul(child.stdout);
-  const error = await fed;
-  if (error instanceof Error) throw error;
-  const { exitCode } = await child;
-  if (exitCode !== 0) throw new ListsUnusable(`sort(1) ended with ${exitCode}`);
 }
 
 /** Which paths come last. rsync's patterns are git's, but that one without a leading "/" matches at any depth. */
