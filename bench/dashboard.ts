@@ -13,6 +13,7 @@ import { startEmbeddedPostgres } from "../control-plane/db/embedded-postgres.ts"
 import { migrate } from "../control-plane/db/migrate.ts";
 import { readMatrix } from "../control-plane/db/queries/fleet-matrix.ts";
 import { readStatus } from "../control-plane/db/queries/settings.ts";
+import { openWaiters } from "../control-plane/dispatch/waiters.ts";
 import { createApp } from "../control-plane/http/app.ts";
 import { percentile, printMachine, printTable } from "./figures.ts";
 
@@ -98,8 +99,7 @@ export async function dashboard(
     const derived = deriveSecrets({ secret: randomBytes(32) });
     const secrets = { ...derived, fleet: await openFleet({ db, now, secrets: derived }) };
     const log = pino({ level: "silent" });
-    const settled = Promise.resolve();
-    const waitForWake = () => ({ ready: settled, woken: settled, cancel: () => {} });
+    const { wait: waitForWake } = openWaiters();
     const share: Ctx["share"] = (_name, read) => read();
     const ctx: Ctx = { db, log, secrets, oidc: null, share, now, waitForWake };
     await fill(ctx, { projects, hosts });

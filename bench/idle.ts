@@ -2,10 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import postgres from "postgres";
 import { startControlPlane } from "../demo/fleet.ts";
 import { stopPrograms } from "../demo/processes.ts";
+import type { Fleet, Host } from "./agents/agent.ts";
 import { enrolHosts } from "./agents/fleet.ts";
 import { type BenchDatabase, startDatabase } from "./database.ts";
 import { clock, percentile, print, printMachine, printTable, usageOf } from "./figures.ts";
 import type { BenchPlace } from "./fleet.ts";
+import { type Memory, memoryProbe } from "./memory.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 /** Processes that the agents are spread over. */
@@ -29,29 +31,59 @@ async function notifyRoundTrips({ settings }: BenchDatabase, { rounds }: { round
   return found;
 }
 
-/** Resident memory, in bytes, that each request takes which is parked on a bare node:http server. */
-async function bareBytes(place: BenchPlace, { agents }: { agents: number }): Promise<number> {
-  const server = await startWorkers(place, { file: "agents/bare-server.ts", input: {} });
-  const before = usageOf(server.pid).resident;
-  const count = Math.ceil(agents / processes);
-  const parked = await Promise.all(
-    Array.from({ length: processes }, () =>
-      startWorkers(place, { file: "agents/park.ts", input: { port: server.port, count } }),
-    ),
-  );
-  const after = usageOf(server.pid).resident;
+/**
+ * The first tenth of them comes before memory is measured, so that what a program takes once (its code, the young
+ * generation of its heap) does not count as theirs.
+ */
+const firstOf = (agents: number) => Math.ceil(agents / 10);
+
+const perAgent = (before: Memory, after: Memory, { agents }: { agents: number }): Memory => {
+  const counted = (agents - firstOf(agents)) * 1024;
+  const of = (kind: keyof Memory) => (after[kind] - before[kind]) / counted;
+  return { resident: of("resident"), collected: of("collected"), live: of("live") };
+};
+
+/** Memory, in kB, that each request takes which is parked on a bare node:http server. */
+async function bareMemory(place: BenchPlace, { agents }: { agents: number }): Promise<Memory> {
+  const probe = memoryProbe(place);
+  const server = await startWorkers(place, {
+    file: "agents/bare-server.ts",
+    env: probe.env,
+    input: {},
+  });
+  const parked: Workers[] = [];
+  const park = async (count: number) => {
+    const input = { port: server.port, count: Math.ceil(count / processes) };
+    const started = Array.from({ length: processes }, () =>
+      startWorkers(place, { file: "agents/park.ts", input }),
+    );
+    parked.push(...(await Promise.all(started)));
+  };
+  await park(firstOf(agents));
+  const before = await probe.measure(server.pid);
+  await park(agents - firstOf(agents));
+  const after = await probe.measure(server.pid);
   for (const each of [...parked, server]) await each.stop();
-  return (after - before) / agents;
+  return perAgent(before, after, { agents });
 }
 
-type Answers = { of: (hostIds: string[]) => Promise<number> };
+/** Milliseconds after an answer within which an agent's next poll may be on its way: it looks for itself, and hears of nothing. */
+const onItsWayMilliseconds = 2000;
+
+type Answers = {
+  of: (hostIds: string[]) => Promise<number>;
+  /** Those whose polls are held. */
+  held: (hostIds: string[]) => string[];
+};
 
 /** Tells when hosts' polls are answered. */
 function answersOf(workers: Workers[]): Answers {
+  const latest = new Map<string, number>();
   let missing = new Set<string>();
   let last: PromiseWithResolvers<number> | undefined;
   for (const each of workers)
     each.onAnswer(({ host, at }) => {
+      latest.set(host, at);
       if (missing.delete(host) && missing.size === 0) last?.resolve(at);
     });
   return {
@@ -60,9 +92,12 @@ function answersOf(workers: Workers[]): Answers {
       last = Promise.withResolvers<number>();
       return last.promise;
     },
+    held: (hostIds) =>
+      hostIds.filter((id) => clock() - (latest.get(id) ?? 0) > onItsWayMilliseconds),
   };
 }
 
+/** Waits until so many polls are held; answers when the last of them had come to the database. */
 async function untilParked({ settings }: BenchDatabase, { agents }: { agents: number }) {
   const sql = postgres({ ...settings("mirrorfleet"), max: 1 });
   for (;;) {
@@ -70,11 +105,15 @@ async function untilParked({ settings }: BenchDatabase, { agents }: { agents: nu
       { seen: number }[]
     >`select count(*)::int seen from hosts where last_seen_at is not null`;
     if (row!.seen >= agents) break;
-    await sleep(500);
+    await sleep(100);
   }
+  const at = clock();
   await sql.end();
   await sleep(3000);
+  return at;
 }
+
+const pick = (ids: string[]) => ids[Math.floor(Math.random() * ids.length)]!;
 
 /** Milliseconds from the NOTIFY for hosts until the last of their agents has its answer. */
 async function wakeUps(
@@ -89,11 +128,29 @@ async function wakeUps(
     return (await answered) - started;
   };
   const one: number[] = [];
-  for (let round = 0; round < rounds; round++)
-    one.push(await wake([ids[Math.floor(Math.random() * ids.length)]!]));
-  const all = await wake(ids);
+  for (let round = 0; round < rounds; round++) one.push(await wake([pick(answers.held(ids))]));
+  const all = await wake(answers.held(ids));
   await sql.end();
   return { one, all };
+}
+
+async function startAgents(
+  place: BenchPlace,
+  { fleet, hosts }: { fleet: Fleet; hosts: Host[] },
+): Promise<Workers[]> {
+  const share = Math.ceil(hosts.length / processes);
+  return Promise.all(
+    Array.from({ length: processes }, (_, index) =>
+      startWorkers(place, {
+        file: "agents/run.ts",
+        input: {
+          fleet,
+          hosts: hosts.slice(index * share, (index + 1) * share),
+          tellAnswers: true,
+        },
+      }),
+    ),
+  );
 }
 
 /** Prints what agents cost that wait on one replica: memory, CPU, statements; and how long they take to wake. */
@@ -102,46 +159,49 @@ export async function idle(
   { agents, rounds }: { agents: number; rounds: number },
 ): Promise<void> {
   printMachine();
-  const bare = await bareBytes(place, { agents });
+  const bare = await bareMemory(place, { agents });
+  const probe = memoryProbe(place);
   const database = await startDatabase(place);
   try {
     const { url, program } = await startControlPlane(place, {
       DATABASE_URL: database.url("mirrorfleet"),
+      ...probe.env,
     });
+    const pid = program.child.pid!;
     const { identity, hosts } = await enrolHosts(database, {
       names: Array.from({ length: agents }, (_, index) => `ftp${index}`),
       master: false,
     });
     const { hostname, port } = new URL(url);
     const fleet = { host: hostname, port: Number(port), identity };
-    const before = usageOf(program.child.pid!);
-    const share = Math.ceil(agents / processes);
-    const workers = await Promise.all(
-      Array.from({ length: processes }, (_, index) =>
-        startWorkers(place, {
-          file: "agents/run.ts",
-          input: {
-            fleet,
-            hosts: hosts.slice(index * share, (index + 1) * share),
-            tellAnswers: true,
-          },
-        }),
-      ),
-    );
-    await untilParked(database, { agents });
-    const roundTrips = await notifyRoundTrips(database, { rounds });
-    const [quiet, statements] = [usageOf(program.child.pid!), await database.statements()];
-    await sleep(quietSeconds * 1000);
-    const [later, more] = [usageOf(program.child.pid!), await database.statements()];
-    const ours = (later.resident - before.resident) / agents;
+    const first = firstOf(agents);
+    const workers = await startAgents(place, { fleet, hosts: hosts.slice(0, first) });
+    await untilParked(database, { agents: first });
+    const before = await probe.measure(pid);
+    const started = clock();
+    // All of these at once.
+    workers.push(...(await startAgents(place, { fleet, hosts: hosts.slice(first) })));
     const answers = answersOf(workers);
+    const connected = ((await untilParked(database, { agents })) - started) / 1000;
+    const roundTrips = await notifyRoundTrips(database, { rounds });
+    const [quiet, statements] = [usageOf(pid), await database.statements()];
+    await sleep(quietSeconds * 1000);
+    const [later, more] = [usageOf(pid), await database.statements()];
+    const ours = perAgent(before, await probe.measure(pid), { agents });
     const woken = await wakeUps(database, { ids: hosts.map(({ id }) => id), answers, rounds });
     const perSecond = (more - statements) / quietSeconds;
+    const beside = (own: number, other: number) => [own, other, own - other];
     print(`${agents} agents wait on one replica`);
     printTable({
       head: ["", "measured", "beside", "ratio or difference"],
       rows: [
-        ["memory an agent, kB | bare node:http", ours / 1024, bare / 1024, (ours - bare) / 1024],
+        ["live memory an agent, kB | bare node:http", ...beside(ours.live, bare.live)],
+        [
+          "resident, without garbage and young generation, kB | bare",
+          ...beside(ours.collected, bare.collected),
+        ],
+        ["resident, as it is, kB | bare", ...beside(ours.resident, bare.resident)],
+        ["seconds until all have polled that come at once", connected, "", ""],
         ["CPU while nothing happens, %", ((later.cpu - quiet.cpu) / quietSeconds) * 100, "", ""],
         ["statements per second | per agent", perSecond, perSecond / agents, ""],
         ...[0.5, 0.99].map((part) => {

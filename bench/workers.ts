@@ -43,9 +43,17 @@ export function countForParent() {
 /** Starts a process that works on tasks, and waits until it is ready for them. */
 export async function startWorkers(
   { track }: { track: (program: Program) => void },
-  { file, args = [], input }: { file: string; args?: string[]; input: object },
+  {
+    file,
+    args = [],
+    env = {},
+    input,
+  }: { file: string; args?: string[]; env?: Record<string, string>; input: object },
 ) {
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), args, { detached: true });
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
+    detached: true,
+    env: { ...process.env, ...env },
+  });
   track({ name: file, child });
   const waiting = new Map<WorkerNews["kind"], PromiseWithResolvers<number>>();
   let port = 0;

@@ -23,9 +23,15 @@ export type Ctx = {
   hold?: { seconds: number; pauseSeconds: number };
   /** Directory with the packages that `npm run build` made, for hosts that join; left out: none. */
   packagesDirectory?: string | undefined;
-  /** Held polls, woken by the database's notifications. */
-  waitForWake: (input: { hostId: string; seconds: number; signal: AbortSignal }) => Waiter;
+  /** Waits, for so many seconds at most, until a host may have news. */
+  waitForWake: (input: { hostId: string; seconds: number }) => Waiter;
 };
 
 /** A registered wait: made, and `ready`, before looking for work, so that no wake-up is missed. */
-export type Waiter = { ready: Promise<void>; woken: Promise<void>; cancel: () => void };
+export type Waiter = {
+  ready: Promise<void>;
+  /** True: there may be news; false: the wait is over. */
+  woken: Promise<boolean>;
+  /** Ends the wait; once it has ended, nothing more comes of it. */
+  wake: (news: boolean) => void;
+};

@@ -1,6 +1,7 @@
 import { access, constants, mkdir } from "node:fs/promises";
 import type { Server } from "node:http";
-import { serve } from "@hono/node-server";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
 import { sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { AppError } from "../protocol/errors.ts";
@@ -51,6 +52,9 @@ const connectionLimits = {
   keepAliveInitialDelay: 30_000,
 };
 
+/** Connections that the system keeps until they are taken: after a restart all agents connect at once. */
+const backlog = 4096;
+
 function listen({
   app,
   config,
@@ -58,18 +62,12 @@ function listen({
   app: ReturnType<typeof createApp>;
   config: Config;
 }): Promise<{ server: Server; url: string }> {
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    hostname: config.listen.host,
+    serverOptions: connectionLimits,
+  }) as Server;
   return new Promise((resolve, reject) => {
-    const server = serve(
-      {
-        fetch: app.fetch,
-        hostname: config.listen.host,
-        port: config.listen.port,
-        serverOptions: connectionLimits,
-      },
-      ({ address, port, family }) => {
-        resolve({ server, url: `http://${family === "IPv6" ? `[${address}]` : address}:${port}` });
-      },
-    ) as Server;
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const why =
         cause.code === "EADDRINUSE"
@@ -78,6 +76,10 @@ function listen({
       reject(
         new AppError("conflict", `${config.listen.host}:${config.listen.port} ${why}`, { cause }),
       );
+    });
+    server.listen({ ...config.listen, backlog }, () => {
+      const { address, port, family } = server.address() as AddressInfo;
+      resolve({ server, url: `http://${family === "IPv6" ? `[${address}]` : address}:${port}` });
     });
   });
 }

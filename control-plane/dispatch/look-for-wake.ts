@@ -21,25 +21,31 @@ async function tasksOf({ db, now }: Pick<Ctx, "db" | "now">, { hostId }: { hostI
  * (its source is not known yet), does not wake it. Keeps nothing beyond the wait.
  */
 export function lookForWake(ctx: Pick<Ctx, "db" | "now">): Ctx["waitForWake"] {
-  return ({ hostId, seconds, signal }): Waiter => {
+  return ({ hostId, seconds }): Waiter => {
     const stop = new AbortController();
+    let said = false;
     const end = performance.now() + seconds * 1000;
-    const goesOn = () => !stop.signal.aborted && !signal.aborted && performance.now() < end;
+    const goesOn = () => !stop.signal.aborted && performance.now() < end;
     const first = tasksOf(ctx, { hostId });
-    const look = async (): Promise<void> => {
+    const look = async (): Promise<boolean> => {
       for (let before = await first; goesOn();) {
         const pause = Math.min(lookMilliseconds, end - performance.now());
         await sleep(Math.max(0, pause), undefined, { signal: stop.signal }).catch(() => undefined);
-        if (!goesOn()) return;
+        if (!goesOn()) break;
         const seen = await tasksOf(ctx, { hostId });
-        if (seen.some((id) => !before.includes(id))) return;
+        if (seen.some((id) => !before.includes(id))) return true;
         before = seen;
       }
+      return said;
     };
     const woken = look();
     const ready = first.then(() => undefined);
     // Nobody may wait for them any more: who does hears of it all the same.
     for (const each of [ready, woken]) each.catch(() => undefined);
-    return { ready, woken, cancel: () => stop.abort() };
+    const wake = (news: boolean) => {
+      said ||= news;
+      stop.abort();
+    };
+    return { ready, woken, wake };
   };
 }

@@ -1,12 +1,14 @@
 import type { Poll, PollAnswer } from "../../protocol/fleet.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import { pinnedKeysVersion } from "../auth/task-keys.ts";
-import type { Ctx } from "../context.ts";
+import type { Ctx, Waiter } from "../context.ts";
+import { readHostById } from "../db/queries/hosts.ts";
 import { daemonUsersVersion } from "./daemon-users.ts";
 import { noteAgent } from "./instances.ts";
-import { standingVersion } from "./standing-orders.ts";
+import type { Asking } from "./leasable.ts";
 import { leaseTask } from "./lease.ts";
 import { look } from "./look.ts";
+import { standingVersion } from "./standing-orders.ts";
 
 /** Longest time in seconds that a poll is held: below the usual idle limits of proxies. */
 const maxWaitSeconds = 25;
@@ -15,68 +17,110 @@ const maxWaitSeconds = 25;
 const versionOfUsers = async (ctx: Ctx, { host }: { host: HostRow }): Promise<string | null> =>
   host.roles.includes("master") ? daemonUsersVersion(ctx, { host }) : null;
 
-/** Answer to a process that is yet to show that it is alive: nothing new, and what it is to say. */
-async function question(
+type Answer = Omit<PollAnswer, "keysVersion" | "time">;
+
+const answerOf = async (ctx: Ctx, answer: Answer): Promise<PollAnswer> => ({
+  ...answer,
+  keysVersion: await pinnedKeysVersion(ctx),
+  time: new Date().toISOString(),
+});
+
+/** What a poll is answered at once; `final`: there is something to say, so that it need not be held. */
+async function lookOnce(
   ctx: Ctx,
-  { input, confirm }: { input: Poll; confirm: string },
-): Promise<PollAnswer> {
-  return {
-    lease: null,
-    cancelled: [],
+  { host, input, ready }: { host: HostRow; input: Poll; ready: Promise<void> | undefined },
+): Promise<{ answer: Answer; final: boolean; secondsToNext: number | null }> {
+  const known = {
     daemonUsersVersion: input.daemonUsersVersion,
-    keysVersion: await pinnedKeysVersion(ctx),
     standingVersion: input.standingVersion ?? null,
-    confirm,
-    time: new Date().toISOString(),
+  };
+  const confirm = await noteAgent(ctx, { host, poll: input });
+  // A process that is yet to show that it is alive: nothing new, and what it is to say.
+  if (confirm !== null)
+    return {
+      answer: { lease: null, cancelled: [], ...known, confirm },
+      final: true,
+      secondsToNext: null,
+    };
+  await ready;
+  const seen = await look(ctx, { ...input, hostId: host.id });
+  const nothing = { lease: null, cancelled: seen.cancelled };
+  const got = seen.lease ? await leaseTask(ctx, { ...input, host }) : nothing;
+  const daemonUsersVersion = await versionOfUsers(ctx, { host });
+  // An agent that wants no standing orders does not say which it has.
+  const standing =
+    input.standingVersion === undefined ? null : standingVersion(seen.standing_facts);
+  const isNews =
+    daemonUsersVersion !== known.daemonUsersVersion || standing !== known.standingVersion;
+  const pause = ctx.hold && { pauseSeconds: ctx.hold.pauseSeconds };
+  return {
+    answer: { ...got, daemonUsersVersion, standingVersion: standing, ...pause },
+    final: got.lease !== null || isNews,
+    secondsToNext: seen.seconds_to_next,
   };
 }
 
-/** Answers a poll at once where there is something to say, otherwise holds it until there is. */
+/** A poll that has found nothing. Thousands are held at a time: neither the request nor the host's row belong to it. */
+export type HeldPoll = {
+  /** Settles when there may be something to say, or the wait is over. */
+  woken: Promise<unknown>;
+  /** Ends the wait: nobody is there any more. */
+  end: () => void;
+  /** Says what there is to say, after `woken`. */
+  answer: () => Promise<PollAnswer>;
+};
+
+function hold(
+  ctx: Ctx,
+  {
+    asking: { hostId, ...asking },
+    waiter: { woken, wake },
+    nothing,
+  }: { asking: Asking; waiter: Waiter; nothing: Answer },
+): HeldPoll {
+  const answer = async () => {
+    // What was not told is found by the agent's next poll, which comes at once.
+    if (!(await woken)) return answerOf(ctx, nothing);
+    const host = await readHostById(ctx, { id: hostId });
+    if (!host) return answerOf(ctx, nothing);
+    const got = await leaseTask(ctx, { ...asking, host });
+    const daemonUsersVersion = await versionOfUsers(ctx, { host });
+    return answerOf(ctx, { ...nothing, ...got, daemonUsersVersion });
+  };
+  return { woken, end: () => wake(false), answer };
+}
+
+/**
+ * Answers a poll where there is something to say, or it is not to wait; otherwise holds it until there is, or the
+ * time is over that it is ready to wait, of which `waited` seconds have gone by already.
+ */
 export async function poll(
   ctx: Ctx,
-  { host: asked, input, signal }: { host: HostRow; input: Poll; signal: AbortSignal },
-): Promise<PollAnswer> {
+  { host: asked, input, waited = 0 }: { host: HostRow; input: Poll; waited?: number },
+): Promise<{ answer: PollAnswer } | { held: HeldPoll }> {
   // What it says now counts for the order that it gets now.
   const host = { ...asked, facts: input.facts ?? asked.facts };
-  const seconds = Math.min(input.waitSeconds, ctx.hold?.seconds ?? maxWaitSeconds);
+  const seconds = Math.min(input.waitSeconds, ctx.hold?.seconds ?? maxWaitSeconds) - waited;
   // The waiter comes first: work that arrives while we look still wakes it.
-  const waiter = seconds === 0 ? null : ctx.waitForWake({ hostId: host.id, seconds, signal });
+  const waiter = seconds <= 0 ? null : ctx.waitForWake({ hostId: host.id, seconds });
+  let held = false;
   try {
-    const confirm = await noteAgent(ctx, { host, poll: input });
-    if (confirm !== null) return await question(ctx, { input, confirm });
-    await waiter?.ready;
-    const seen = await look(ctx, { ...input, hostId: host.id });
-    const nothing = { lease: null, cancelled: seen.cancelled };
-    const first = seen.lease ? await leaseTask(ctx, { ...input, host }) : nothing;
-    const usersVersion = await versionOfUsers(ctx, { host });
-    // An agent that wants no standing orders does not say which it has.
-    const standing =
-      input.standingVersion === undefined ? null : standingVersion(seen.standing_facts);
-    const answer = async (
-      got: Pick<PollAnswer, "lease" | "cancelled">,
-      daemonUsersVersion: string | null,
-    ): Promise<PollAnswer> => ({
-      ...got,
-      daemonUsersVersion,
-      keysVersion: await pinnedKeysVersion(ctx),
-      standingVersion: standing,
-      ...(ctx.hold && { pauseSeconds: ctx.hold.pauseSeconds }),
-      time: new Date().toISOString(),
-    });
-    const news =
-      usersVersion !== input.daemonUsersVersion || standing !== (input.standingVersion ?? null);
-    if (first.lease || news || !waiter) return await answer(first, usersVersion);
-    const due =
-      seen.seconds_to_next === null
-        ? undefined
-        : setTimeout(waiter.cancel, Math.max(0, seen.seconds_to_next) * 1000 + 50);
-    await waiter.woken;
-    clearTimeout(due);
-    // An agent that has gone away must not be given a lease.
-    if (signal.aborted) return await answer(first, usersVersion);
-    const woken = await leaseTask(ctx, { ...input, host });
-    return await answer(woken, await versionOfUsers(ctx, { host }));
+    const first = await lookOnce(ctx, { host, input, ready: waiter?.ready });
+    if (first.final || !waiter) return { answer: await answerOf(ctx, first.answer) };
+    held = true;
+    if (first.secondsToNext !== null && first.secondsToNext < seconds)
+      wakeIn(waiter, { seconds: first.secondsToNext });
+    const { pollId, busy, instance } = input;
+    const asking = { hostId: host.id, pollId, busy, instance: instance && { id: instance.id } };
+    return { held: hold(ctx, { asking, waiter, nothing: first.answer }) };
   } finally {
-    waiter?.cancel();
+    if (!held) waiter?.wake(false);
   }
+}
+
+/** Wakes it when a task comes due. */
+function wakeIn({ woken, wake }: Waiter, { seconds }: { seconds: number }): void {
+  const due = setTimeout(wake, Math.max(0, seconds) * 1000 + 50, true);
+  const forget = () => clearTimeout(due);
+  woken.then(forget, forget);
 }

@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type SQL, sql } from "drizzle-orm";
 import type { Logger } from "pino";
-import type { Waiter } from "../context.ts";
+import type { Ctx } from "../context.ts";
 import { connect, type Connection, type Database } from "../db/connect.ts";
+import { openWaiters } from "./waiters.ts";
 
 /** What notifications are told on: a host's id. */
 export const channel = "mirrorfleet_wake";
@@ -131,48 +132,22 @@ function keepListening(
 
 /** Opens this replica's one LISTEN connection, and one that probes it. Notifications are hints: a lost one costs time, not work. */
 export async function startWake({ connection, log }: { connection: Connection; log: Logger }) {
-  const waiters = new Map<string, Set<() => void>>();
-  const wakeAll = () => {
-    for (const group of waiters.values()) for (const wake of group) wake();
-  };
-  const hear = (hostId: string) => {
-    for (const wake of waiters.get(hostId) ?? []) wake();
-  };
+  const waiters = openWaiters();
+  const wakeAll = () => waiters.wakeAll(true);
   const open = async () => {
-    const ear = await openEar({ connection, hear });
+    const ear = await openEar({ connection, hear: waiters.wakeHost });
     wakeAll();
     return ear;
   };
   const stopListening = keepListening({ log, wakeAll, open }, { first: await open() });
 
-  const waitForWake = ({
-    hostId,
-    seconds,
-    signal,
-  }: {
-    hostId: string;
-    seconds: number;
-    signal: AbortSignal;
-  }): Waiter => {
-    const group = waiters.get(hostId) ?? new Set<() => void>();
-    waiters.set(hostId, group);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = () => {
-      clearTimeout(timeout);
-      group.delete(cancel);
-      if (group.size === 0 && waiters.get(hostId) === group) waiters.delete(hostId);
-      signal.removeEventListener("abort", cancel);
-      resolve();
-    };
-    const timeout = setTimeout(cancel, seconds * 1000);
-    group.add(cancel);
-    signal.addEventListener("abort", cancel);
-    if (signal.aborted) cancel();
-    return { ready: Promise.resolve(), woken: promise, cancel };
-  };
+  // Not all again at once that have come at once.
+  const waitForWake: Ctx["waitForWake"] = ({ hostId, seconds }) =>
+    waiters.wait({ hostId, seconds: seconds * (1 - Math.random() / 5) });
+  const release = async () => waiters.wakeAll(false);
   const close = async () => {
-    wakeAll();
+    await release();
     await stopListening();
   };
-  return { waitForWake, release: async () => wakeAll(), close };
+  return { waitForWake, release, close };
 }

@@ -26,6 +26,7 @@ import { standingOrders } from "../dispatch/standing-orders.ts";
 import { recordStandingRun } from "../dispatch/standing-runs.ts";
 import { notifyHosts } from "../dispatch/wake.ts";
 import { catchUpHost } from "../fleet/placement.ts";
+import { type PollEnv, pollPath } from "./held-polls.ts";
 import { type Operation, raw } from "./operation.ts";
 
 const tag = "agents";
@@ -100,16 +101,22 @@ export const agentOperations: Operation[] = [
     {
       id: "poll",
       method: "POST",
-      path: "/v1/agent/poll",
+      path: pollPath,
       tag,
       access: "agent",
-      summary: "Ask for work; held until there is some, or for 25 seconds",
+      summary: "Ask for work; held until there is some, or for 20 to 25 seconds",
       body: pollSchema,
       answer: pollAnswerSchema,
       errors: ["host-quarantined"],
     },
-    async (ctx, c, { body }) =>
-      c.json(await poll(ctx, { host: c.get("host"), input: body, signal: c.req.raw.signal })),
+    async (ctx, c, { body }) => {
+      const env: PollEnv = c.env;
+      const waited = (performance.now() - env.came!) / 1000;
+      const found = await poll(ctx, { host: c.get("host"), input: body, waited });
+      if ("answer" in found) return c.json(found.answer);
+      env.held = found.held;
+      return c.body(null);
+    },
   ),
   raw(
     {

@@ -1,34 +1,40 @@
 import { Hono, type MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { secureHeaders } from "hono/secure-headers";
 import { AppError } from "../../protocol/errors.ts";
-import { maxBodyBytes } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
 import { dashboardRoutes } from "../dashboard/routes.ts";
 import { docsRoutes } from "./docs.ts";
 import { failureLimit } from "./failure-limit.ts";
+import { holdPolls, type PollEnv } from "./held-polls.ts";
+import { limitBody } from "./limit-body.ts";
 import { operations } from "./operations.ts";
 import { problemAnswer } from "./problem.ts";
 import { speaksProtocol } from "./protocol-number.ts";
 import { register } from "./register.ts";
 
-/** The whole HTTP interface. Holds nothing that another replica needs: any request may go to any replica. */
-export function createApp(ctx: Ctx): Hono {
+/** An application with the headers and the errors that all answers have. */
+function newApp(ctx: Ctx): Hono {
   const app = new Hono();
   // With "no-referrer" browsers would say "null" as the origin of our own forms.
   app.use(secureHeaders({ referrerPolicy: "same-origin" }));
   app.use("/v1/*", forNobodyElse);
   app.use("/v1/*", speaksProtocol);
-  app.use(failureLimit());
-  app.use(
-    bodyLimit({
-      maxSize: maxBodyBytes,
-      onError: () => {
-        throw new AppError("body-too-large", `the body is larger than ${maxBodyBytes} bytes`);
-      },
-    }),
-  );
   app.onError((error, c) => problemAnswer(ctx, c, { error }));
+  return app;
+}
+
+/** What answers a poll that was held. */
+function heldAnswers(ctx: Ctx): Hono {
+  const app = newApp(ctx);
+  app.post("*", async (c) => c.json(await (c.env as PollEnv).held!.answer()));
+  return app;
+}
+
+/** The whole HTTP interface. Holds nothing that another replica needs: any request may go to any replica. */
+export function createApp(ctx: Ctx): Hono {
+  const app = newApp(ctx);
+  app.use(failureLimit());
+  app.use(limitBody);
   app.notFound((c) => {
     const methods = methodsAt(c.req.path);
     if (methods.length > 0) c.header("allow", methods.join(", "));
@@ -37,6 +43,7 @@ export function createApp(ctx: Ctx): Hono {
   register(ctx, { app, operations });
   app.route("/", docsRoutes());
   app.route("/", dashboardRoutes(ctx, { fetch: (request) => app.fetch(request) }));
+  app.fetch = holdPolls({ app: app.fetch, answers: heldAnswers(ctx).fetch });
   return app;
 }
 

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import type { Poll } from "../../../protocol/fleet.ts";
-import type { Ctx } from "../../../control-plane/context.ts";
 import { lookForWake } from "../../../control-plane/dispatch/look-for-wake.ts";
 import { poll } from "../../../control-plane/dispatch/poll.ts";
 import { hosts } from "../../../control-plane/db/schema/hosts.ts";
@@ -10,7 +9,6 @@ import { report, testResult } from "../../helpers/control-plane.ts";
 import { createProject, openLease, trigger, useFleet } from "../../helpers/fleet.ts";
 
 const fleet = useFleet();
-const { signal } = new AbortController();
 
 /** A poll; `held` when it has found nothing, and waits. */
 function startPoll(hold: { seconds: number; pauseSeconds: number }) {
@@ -18,7 +16,11 @@ function startPoll(hold: { seconds: number; pauseSeconds: number }) {
   return { held: held.promise, answered: pollWith(hold, held.resolve) };
 }
 
-async function pollWith(hold: { seconds: number; pauseSeconds: number }, onHeld = () => {}) {
+async function pollWith(
+  hold: { seconds: number; pauseSeconds: number },
+  onHeld = () => {},
+  waited = 0,
+) {
   const { ctx, master } = fleet.current;
   const [host] = await ctx.db
     .select()
@@ -33,21 +35,14 @@ async function pollWith(hold: { seconds: number; pauseSeconds: number }, onHeld 
     roots: [{ path: "/srv/mirror", module: "mirror" }],
     busy: [],
   };
-  const waitForWake: Ctx["waitForWake"] = (wait) => {
-    const { ready, woken, cancel } = lookForWake(ctx)(wait);
-    return {
-      ready,
-      // Asked for when there is nothing to answer yet.
-      get woken() {
-        onHeld();
-        return woken;
-      },
-      cancel,
-    };
-  };
-  const polled = { ...ctx, hold, waitForWake };
+  const polled = { ...ctx, hold, waitForWake: lookForWake(ctx) };
   const started = performance.now();
-  const answer = await poll(polled, { host: host!, input, signal });
+  const found = await poll(polled, { host: host!, input, waited });
+  if ("held" in found) {
+    onHeld();
+    await found.held.woken;
+  }
+  const answer = "held" in found ? await found.held.answer() : found.answer;
   return { answer, seconds: (performance.now() - started) / 1000 };
 }
 
@@ -101,4 +96,13 @@ test("where nothing listens, a task that cannot be leased ends no held poll earl
   const { answer, seconds } = await waiting.answered;
   expect(answer.lease).not.toBeNull();
   expect(seconds).toBeLessThan(5);
+});
+
+test("a poll that had to wait for its turn is held for as much less", async () => {
+  const began = await pollWith({ seconds: 20, pauseSeconds: 0 }, undefined, 19);
+  expect(began.seconds).toBeGreaterThan(0.9);
+  expect(began.seconds).toBeLessThan(2);
+  const late = await pollWith({ seconds: 20, pauseSeconds: 0 }, undefined, 21);
+  expect(late.answer.lease).toBeNull();
+  expect(late.seconds).toBeLessThan(1);
 });
