@@ -63,7 +63,7 @@ async function oneRun(ctx: Ctx, timings: Timings, { round }: { round: number }):
   const isMaster = ({ roles }: (typeof hosts)[number]) => Number(roles.includes("ftp"));
   for (const host of hosts.toSorted((left, right) => isMaster(left) - isMaster(right))) {
     const { lease } = await timed(timings, "lease", () =>
-      leaseTask(ctx, { host, busy: [], pollId: randomUUID() }),
+      leaseTask(ctx, { hostId: host.id, busy: [], pollId: randomUUID() }),
     );
     const { sub, attempt } = decodeJwt<{ attempt: number }>(lease!.order);
     const task = { taskId: sub!, attempt };

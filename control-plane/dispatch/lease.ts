@@ -33,11 +33,12 @@ const heartbeatSeconds = 10;
  * Makes those wait who might take what is being taken. The poll may be held twice, once on a connection that is
  * dead: one lease for both. And two hosts must not each see the last place at an upstream, or at a master, free.
  */
-const lockOutOthers = compiled<{ pollId: string; isMaster: boolean }, unknown>(
-  (_, { pollId, isMaster }) => sql`/* lease lock */
+const lockOutOthers = compiled<{ pollId: string; hostId: string }, unknown>(
+  (_, { pollId, hostId }) => sql`/* lease lock */
     select pg_advisory_xact_lock(hashtextextended(${pollId}, 0)), (
       select pg_advisory_xact_lock(hashtext('mirrorfleet limits')) from fleet
-      where ${isMaster} or exists (select from hosts where serves is not null))`,
+      where exists (select from hosts where id = ${hostId} and roles @> '{master}')
+        or exists (select from hosts where serves is not null))`,
 );
 
 /** Leases the task that has waited longest, by its project's priority, of those that may be leased; unless the poll has one. */
@@ -63,6 +64,7 @@ const readHeld = prepared(
     db
       .select({
         cancelled: cancelledTasks({ hostId }),
+        host: hosts,
         task: tasks,
         run: runs,
         project: projects,
@@ -118,23 +120,23 @@ async function signLease(
   return { order, taskToken, leaseSeconds, heartbeatSeconds };
 }
 
-/** Leases the host's next task and signs its order; null where nothing waits, or nothing may begin. */
-export async function leaseTask(
-  ctx: Ctx,
-  { host, ...input }: { host: HostRow } & Omit<Asking, "hostId">,
-): Promise<Pick<PollAnswer, "lease" | "cancelled">> {
-  const asking = askingText({ ...input, hostId: host.id });
-  const { pollId, hostId } = asking;
-  const isMaster = host.roles.includes("master");
+type Leased = Pick<PollAnswer, "lease" | "cancelled"> & { host: HostRow | undefined };
+
+/**
+ * Leases the host's next task and signs its order; null where nothing waits, or nothing may begin. `host` is as it is
+ * now; undefined: there is none any more.
+ */
+export async function leaseTask(ctx: Ctx, { hostId, ...input }: Asking): Promise<Leased> {
+  const asking = askingText({ ...input, hostId });
+  const { pollId } = asking;
   const [, , [held]] = await transactAtOnce(ctx.db, (db) => [
-    lockOutOthers({ db }, { pollId, isMaster }),
+    lockOutOthers({ db }, { pollId, hostId }),
     leaseNext({ ...ctx, db }, asking),
     readHeld({ ...ctx, db }, { hostId, pollId }),
   ]);
-  if (!held?.task) return { lease: null, cancelled: held?.cancelled ?? [] };
-  const { cancelled, ...read } = held;
-  const facts = { ...(read as Omit<OrderFacts, "host">), host };
-  return { lease: await signLease(ctx, { facts, pollId }), cancelled };
+  const { cancelled = [], host } = held ?? {};
+  if (!held?.task) return { lease: null, cancelled, host };
+  return { lease: await signLease(ctx, { facts: held as OrderFacts, pollId }), cancelled, host };
 }
 
 type Beat = {

@@ -2,7 +2,6 @@ import type { Poll, PollAnswer } from "../../protocol/fleet.ts";
 import type { HostRow } from "../auth/agent-requests.ts";
 import { pinnedKeysVersion } from "../auth/task-keys.ts";
 import type { Ctx, Waiter } from "../context.ts";
-import { readHostById } from "../db/queries/hosts.ts";
 import { daemonUsersVersion } from "./daemon-users.ts";
 import { noteAgent } from "./instances.ts";
 import type { Asking } from "./leasable.ts";
@@ -28,7 +27,12 @@ const answerOf = async (ctx: Ctx, answer: Answer): Promise<PollAnswer> => ({
 /** What a poll is answered at once; `final`: there is something to say, so that it need not be held. */
 async function lookOnce(
   ctx: Ctx,
-  { host, input, ready }: { host: HostRow; input: Poll; ready: Promise<void> | undefined },
+  {
+    host,
+    input,
+    asking,
+    ready,
+  }: { host: HostRow; input: Poll; asking: Asking; ready: Promise<void> | undefined },
 ): Promise<{ answer: Answer; final: boolean; secondsToNext: number | null }> {
   const known = {
     daemonUsersVersion: input.daemonUsersVersion,
@@ -43,9 +47,9 @@ async function lookOnce(
       secondsToNext: null,
     };
   await ready;
-  const seen = await look(ctx, { ...input, hostId: host.id });
+  const seen = await look(ctx, asking);
   const nothing = { lease: null, cancelled: seen.cancelled };
-  const got = seen.lease ? await leaseTask(ctx, { ...input, host }) : nothing;
+  const { lease, cancelled } = seen.lease ? await leaseTask(ctx, asking) : nothing;
   const daemonUsersVersion = await versionOfUsers(ctx, { host });
   // An agent that wants no standing orders does not say which it has.
   const standing =
@@ -54,8 +58,8 @@ async function lookOnce(
     daemonUsersVersion !== known.daemonUsersVersion || standing !== known.standingVersion;
   const pause = ctx.hold && { pauseSeconds: ctx.hold.pauseSeconds };
   return {
-    answer: { ...got, daemonUsersVersion, standingVersion: standing, ...pause },
-    final: got.lease !== null || isNews,
+    answer: { lease, cancelled, daemonUsersVersion, standingVersion: standing, ...pause },
+    final: lease !== null || isNews,
     secondsToNext: seen.seconds_to_next,
   };
 }
@@ -72,20 +76,15 @@ export type HeldPoll = {
 
 function hold(
   ctx: Ctx,
-  {
-    asking: { hostId, ...asking },
-    waiter: { woken, wake },
-    nothing,
-  }: { asking: Asking; waiter: Waiter; nothing: Answer },
+  { asking, waiter: { woken, wake }, nothing }: { asking: Asking; waiter: Waiter; nothing: Answer },
 ): HeldPoll {
   const answer = async () => {
     // What was not told is found by the agent's next poll, which comes at once.
     if (!(await woken)) return answerOf(ctx, nothing);
-    const host = await readHostById(ctx, { id: hostId });
+    const { lease, cancelled, host } = await leaseTask(ctx, asking);
     if (!host) return answerOf(ctx, nothing);
-    const got = await leaseTask(ctx, { ...asking, host });
     const daemonUsersVersion = await versionOfUsers(ctx, { host });
-    return answerOf(ctx, { ...nothing, ...got, daemonUsersVersion });
+    return answerOf(ctx, { ...nothing, lease, cancelled, daemonUsersVersion });
   };
   return { woken, end: () => wake(false), answer };
 }
@@ -96,22 +95,20 @@ function hold(
  */
 export async function poll(
   ctx: Ctx,
-  { host: asked, input, waited = 0 }: { host: HostRow; input: Poll; waited?: number },
+  { host, input, waited = 0 }: { host: HostRow; input: Poll; waited?: number },
 ): Promise<{ answer: PollAnswer } | { held: HeldPoll }> {
-  // What it says now counts for the order that it gets now.
-  const host = { ...asked, facts: input.facts ?? asked.facts };
+  const { pollId, busy, instance } = input;
+  const asking = { hostId: host.id, pollId, busy, instance: instance && { id: instance.id } };
   const seconds = Math.min(input.waitSeconds, ctx.hold?.seconds ?? maxWaitSeconds) - waited;
   // The waiter comes first: work that arrives while we look still wakes it.
   const waiter = seconds <= 0 ? null : ctx.waitForWake({ hostId: host.id, seconds });
   let held = false;
   try {
-    const first = await lookOnce(ctx, { host, input, ready: waiter?.ready });
+    const first = await lookOnce(ctx, { host, input, asking, ready: waiter?.ready });
     if (first.final || !waiter) return { answer: await answerOf(ctx, first.answer) };
     held = true;
     if (first.secondsToNext !== null && first.secondsToNext < seconds)
       wakeIn(waiter, { seconds: first.secondsToNext });
-    const { pollId, busy, instance } = input;
-    const asking = { hostId: host.id, pollId, busy, instance: instance && { id: instance.id } };
     return { held: hold(ctx, { asking, waiter, nothing: first.answer }) };
   } finally {
     if (!held) waiter?.wake(false);

@@ -110,20 +110,6 @@ export async function readHost(
   return hostView(row);
 }
 
-/** One host's row; undefined: there is no such host any more. */
-export async function readHostById(
-  { db }: Pick<Ctx, "db">,
-  { id }: { id: string },
-): Promise<HostRow | undefined> {
-  const [host] = await db
-    .select()
-    .from(hosts)
-    .where(eq(hosts.id, id))
-    .prepare("host of a held poll")
-    .execute();
-  return host;
-}
-
 /** One host's row, locked against other changes, not against rows that refer to it. @throws AppError `not-found`. */
 export async function lockHost(
   { db }: Pick<Ctx, "db">,
