@@ -128,7 +128,11 @@ async function wakeUps(
     return (await answered) - started;
   };
   const one: number[] = [];
-  for (let round = 0; round < rounds; round++) one.push(await wake([pick(answers.held(ids))]));
+  while (one.length < rounds) {
+    const held = answers.held(ids);
+    if (held.length > 0) one.push(await wake([pick(held)]));
+    else await sleep(100);
+  }
   const all = await wake(answers.held(ids));
   await sql.end();
   return { one, all };

@@ -41,6 +41,9 @@ executable what the agent takes as sources, as one file under Node, and as an ex
 
 const numbers = (text: string) => text.split(",").map(Number);
 
+/** Options that take several numbers, in some measurements. */
+const lists = new Set(["changes", "hosts", "agents", "tasks"]);
+
 type Values = { [Name in "files" | "changes" | "megabytes" | "projects"]: string } & {
   [Name in "hosts" | "rounds" | "agents" | "tasks"]?: string;
 };
@@ -62,8 +65,11 @@ function readArguments() {
     },
   });
   const { help = false, ...amounts } = values;
-  const wrong = Object.entries(amounts).find(([, text]) => !/^\d+(,\d+)*$/.test(text));
-  if (wrong) throw new Error(`--${wrong[0]} must be a number, or several with commas between`);
+  for (const [name, text] of Object.entries(amounts))
+    if (!(lists.has(name) ? /^\d+(,\d+)*$/ : /^\d+$/).test(text))
+      throw new Error(
+        `--${name} must be a number${lists.has(name) ? ", or several with commas between" : ""}`,
+      );
   return { values: amounts as Values, help, measurement: positionals[0] };
 }
 

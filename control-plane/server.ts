@@ -24,6 +24,7 @@ import { reclaimExpired } from "./dispatch/reclaim.ts";
 import { startWake } from "./dispatch/wake.ts";
 import { deriveFreshTargets } from "./fleet/fresh-targets.ts";
 import { createApp } from "./http/app.ts";
+import { stopServing } from "./http/stop-serving.ts";
 import { packLogs } from "./pack-logs.ts";
 import { repeat } from "./repeat.ts";
 import { removeOld } from "./retention.ts";
@@ -228,13 +229,6 @@ async function start({
     async () => stopping.abort(),
   );
   const { server, url } = await listen({ app: createApp(ctx), config });
-  closers.push(async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeIdleConnections();
-    // Held polls are answered with nothing, so that their agents turn to another replica.
-    const cut = setTimeout(() => server.closeAllConnections(), 2000);
-    await closed;
-    clearTimeout(cut);
-  }, wake.release);
+  closers.push(() => stopServing(server, wake));
   return { url, databaseExited: exited, close };
 }

@@ -31,7 +31,8 @@ export function lookForWake(ctx: Pick<Ctx, "db" | "now">): Ctx["waitForWake"] {
       for (let before = await first; goesOn();) {
         const pause = Math.min(lookMilliseconds, end - performance.now());
         await sleep(Math.max(0, pause), undefined, { signal: stop.signal }).catch(() => undefined);
-        if (!goesOn()) break;
+        // Also at the end: the next poll may come much later.
+        if (stop.signal.aborted) break;
         const seen = await tasksOf(ctx, { hostId });
         if (seen.some((id) => !before.includes(id))) return true;
         before = seen;

@@ -66,8 +66,8 @@ async function lookOnce(
 
 /** A poll that has found nothing. Thousands are held at a time: neither the request nor the host's row belong to it. */
 export type HeldPoll = {
-  /** Settles when there may be something to say, or the wait is over. */
-  woken: Promise<unknown>;
+  /** True: there may be something to say; false: the wait is over. */
+  woken: Promise<boolean>;
   /** Ends the wait: nobody is there any more. */
   end: () => void;
   /** Says what there is to say, after `woken`. */
@@ -79,7 +79,7 @@ function hold(
   { asking, waiter: { woken, wake }, nothing }: { asking: Asking; waiter: Waiter; nothing: Answer },
 ): HeldPoll {
   const answer = async () => {
-    // What was not told is found by the agent's next poll, which comes at once.
+    // What nobody told of is found by the agent's next poll.
     if (!(await woken)) return answerOf(ctx, nothing);
     const { lease, cancelled, host } = await leaseTask(ctx, asking);
     if (!host) return answerOf(ctx, nothing);

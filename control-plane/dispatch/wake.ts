@@ -141,10 +141,15 @@ export async function startWake({ connection, log }: { connection: Connection; l
   };
   const stopListening = keepListening({ log, wakeAll, open }, { first: await open() });
 
+  let released = false;
   // Not all again at once that have come at once.
   const waitForWake: Ctx["waitForWake"] = ({ hostId, seconds }) =>
-    waiters.wait({ hostId, seconds: seconds * (1 - Math.random() / 5) });
-  const release = async () => waiters.wakeAll(false);
+    waiters.wait({ hostId, seconds: released ? 0 : seconds * (1 - Math.random() / 5) });
+  /** Ends all waits, and those that are yet to begin. */
+  const release = async () => {
+    released = true;
+    waiters.wakeAll(false);
+  };
   const close = async () => {
     await release();
     await stopListening();

@@ -74,9 +74,19 @@ function fromUtf8(bytes: ArrayBuffer): string {
   }
 }
 
+/** The bytes of a request's body. @throws AppError `malformed-body` where it broke off: its client is gone, not the database. */
+export async function readBody(c: Context): Promise<ArrayBuffer> {
+  try {
+    return await c.req.arrayBuffer();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ECONNRESET") throw cause;
+    throw malformed("the body broke off", cause);
+  }
+}
+
 /** Reads a body; none counts as `{}`. YAML is for those who may describe a fleet. @throws AppError `malformed-body`. */
 export async function parseBody(c: Context, { yaml }: { yaml: boolean }): Promise<unknown> {
-  const text = fromUtf8(await c.req.arrayBuffer());
+  const text = fromUtf8(await readBody(c));
   if (text === "") return {};
   const isYaml = /^(application|text)\/(x-)?yaml\b/.test(c.req.header("content-type") ?? "");
   const value = isYaml && yaml ? fromYaml(text) : fromJson(text);

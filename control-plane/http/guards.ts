@@ -9,6 +9,7 @@ import { authenticate } from "../auth/authenticate.ts";
 import { verifyTaskToken } from "../auth/task-tokens.ts";
 import type { Ctx } from "../context.ts";
 import { readSettings } from "../db/queries/settings.ts";
+import { readBody } from "./body.ts";
 import type { Declaration } from "./operation.ts";
 
 type Variables = { actor: Actor; host: HostRow; attempt: TaskTokenClaims };
@@ -45,7 +46,7 @@ function agent(ctx: Ctx) {
       authorization: c.req.header("authorization"),
       method: c.req.method,
       path: pathname + search,
-      body: new Uint8Array(await c.req.arrayBuffer()),
+      body: new Uint8Array(await readBody(c)),
     });
     c.set("host", host);
     await next();

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { setImmediate as nextRound } from "node:timers/promises";
+import { setImmediate as nextRound, setTimeout as sleep } from "node:timers/promises";
 import type { ExecutionContext } from "hono";
 import type { HeldPoll } from "../dispatch/poll.ts";
 import { openTurns } from "../turns.ts";
@@ -8,7 +8,7 @@ import { openTurns } from "../turns.ts";
 export const pollPath = "/v1/agent/poll";
 
 /**
- * Polls that are at work at a time, of those that come and of those that are woken: some more than there are
+ * Polls that are at work at a time, of those that come, and as many of those that are woken: some more than there are
  * connections to the database, so that none rests, and few enough that who else needs one soon has it.
  */
 const atOnce = 16;
@@ -44,6 +44,20 @@ function whenGone(request: Request, env: PollEnv, act: () => void): void {
 /** Whether the whole request is there, so that nothing waits for its client any more. */
 const hasArrived = ({ incoming }: PollEnv): boolean => incoming?.complete ?? true;
 
+/** Milliseconds that a body is waited for which comes after its head, as through some proxies, and between two looks. */
+const [patience, lookMilliseconds] = [500, 20];
+
+/** Waits for the body of a request; not for long: who is slow to say what he wants holds up nobody. */
+async function untilArrived(request: Request, env: PollEnv): Promise<void> {
+  if (!env.incoming) return;
+  // Node calls with the head; a body that came with it is there a round later.
+  await nextRound();
+  for (let waited = 0; waited < patience; waited += lookMilliseconds) {
+    if (hasArrived(env) || isGone(request, env)) return;
+    await sleep(lookMilliseconds);
+  }
+}
+
 /** Its answer is read by nobody. */
 const goneAnswer = () => new Response(null, { status: 499 });
 
@@ -58,21 +72,19 @@ export function holdPolls({ app, answers }: { app: Fetch; answers: Fetch }): Fet
   const woken = openTurns({ atOnce });
   const begin = async (request: Request, env: PollEnv, execution?: ExecutionContext) => {
     if (new URL(request.url).pathname !== pollPath) return app(request, env, execution);
-    // Node calls with the head; a body that came with it is there a round later.
-    if (env.incoming) await nextRound();
-    const answer = await coming(async () => {
-      if (isGone(request, env)) return goneAnswer();
-      return hasArrived(env) ? app(request, env, execution) : null;
-    });
-    // Nobody waits for who is slow to say what he wants.
-    return answer ?? app(request, env, execution);
+    await untilArrived(request, env);
+    if (!hasArrived(env)) return app(request, env, execution);
+    return coming(async () => (isGone(request, env) ? goneAnswer() : app(request, env, execution)));
   };
   const hold = (request: Request, env: PollEnv, held: HeldPoll) => {
-    const goOn = () =>
-      // An agent that has gone away must not be given a lease.
-      woken(async () => (isGone(request, env) ? goneAnswer() : answers(request, env)));
+    // An agent that has gone away must not be given a lease.
+    const answer = async () => (isGone(request, env) ? goneAnswer() : answers(request, env));
     whenGone(request, env, held.end);
-    return held.woken.then(goOn, goOn);
+    return held.woken.then(
+      // Without news the database is not asked: it waits for nobody's turn.
+      (news) => (news ? woken(answer) : answer()),
+      answer,
+    );
   };
   return (request, given = {}, execution) => {
     if (request.method !== "POST") return app(request, given, execution);

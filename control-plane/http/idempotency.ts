@@ -27,8 +27,9 @@ async function fingerprint(c: Context): Promise<Buffer> {
 }
 
 /**
- * Does a change in one transaction; without a key its answer may be on the way when the commit is sent. With an `Idempotency-Key`, the same request sent again within a day
- * gets the first answer and changes nothing; two at once wait for each other.
+ * Does a change in one transaction; without a key its answer may be on the way when the commit is sent. With an
+ * `Idempotency-Key`, the same request sent again within a day gets the first answer and changes nothing; two at once
+ * wait for each other.
  * @throws AppError `conflict` where the key came with another request.
  */
 export async function answerOnce(

@@ -18,5 +18,5 @@ export const limitBody: MiddlewareHandler = async (c, next) => {
   const stated = c.req.header("content-length");
   if (stated === undefined || c.req.header("transfer-encoding") !== undefined)
     return limitUnstated(c, next);
-  return Number(stated) > maxBodyBytes ? refuse() : next();
+  return Number(stated) <= maxBodyBytes ? next() : refuse();
 };

@@ -11,6 +11,7 @@ import {
 import { keepLogChunk } from "../db/queries/log-chunks.ts";
 import { finishAttempt } from "../dispatch/finish.ts";
 import { heartbeat } from "../dispatch/lease.ts";
+import { readBody } from "./body.ts";
 import { type Operation, raw } from "./operation.ts";
 import { idParams } from "./params.ts";
 
@@ -56,7 +57,7 @@ export const taskReportOperations: Operation[] = [
     },
     async (ctx, c, { query }) => {
       const { sub, attempt } = c.get("attempt");
-      const bytes = Buffer.from(await c.req.arrayBuffer());
+      const bytes = Buffer.from(await readBody(c));
       if (bytes.length > maxLogChunkBytes) {
         throw new AppError("body-too-large", `a log chunk may have ${maxLogChunkBytes} bytes`);
       }

@@ -66,6 +66,14 @@ test("where nothing listens, a held poll sees work that comes, and otherwise end
   expect(empty.seconds).toBeLessThan(2);
 });
 
+test("where nothing listens, work that comes in the last moments of a wait is seen at its end", async () => {
+  await createProject(fleet.current);
+  const waiting = startPoll({ seconds: 1.5, pauseSeconds: 60 });
+  await waiting.held;
+  await trigger(fleet.current);
+  expect((await waiting.answered).answer.lease).not.toBeNull();
+});
+
 test("where nothing listens, a task that waited for a place at its upstream wakes a held poll when it may begin", async () => {
   const { operate } = fleet.current;
   await createProject(fleet.current);

@@ -6,8 +6,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { queryObjects } from "node:v8";
 import { serve } from "@hono/node-server";
 import { Context } from "hono";
+import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
 import { createApp } from "../../../control-plane/http/app.ts";
+import { holdPolls } from "../../../control-plane/http/held-polls.ts";
 import { createProject, openLease, trigger, useFleet } from "../../helpers/fleet.ts";
 import { until } from "../../helpers/programs.ts";
 
@@ -188,4 +190,55 @@ test("connections that are slow to send their polls keep no other poll waiting",
   onTestFinished(() => slow.forEach((socket) => socket.destroy()));
   await sleep(300);
   expect((await poll({ waitSeconds: 0, signal: AbortSignal.timeout(10_000) })).status).toBe(200);
+});
+
+test("polls whose bodies come a moment after their heads wait their turn like others", async () => {
+  let [now, most, answered] = [0, 0, 0];
+  const app = async () => {
+    most = Math.max(most, (now += 1));
+    await sleep(50);
+    now -= 1;
+    answered += 1;
+    return new Response("done");
+  };
+  const server = serve({
+    fetch: holdPolls({ app, answers: app }),
+    port: 0,
+    hostname: "127.0.0.1",
+  }) as Server;
+  if (!server.listening) await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const sockets = Array.from({ length: 60 }, () => {
+    const socket = connect({ port, host: "127.0.0.1" });
+    socket.on("error", () => undefined);
+    socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n`);
+    setTimeout(() => socket.write("{}"), 100);
+    return socket;
+  });
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  await until("all are answered", () => answered === 60);
+  expect(most).toBe(16);
+});
+
+test("a request that breaks off in its body is no fault of the database's", async () => {
+  const { ctx } = fleet.current;
+  const said: { level: number; msg: string }[] = [];
+  const log = pino({ level: "debug" }, { write: (line) => void said.push(JSON.parse(line)) });
+  const server = serve({
+    fetch: createApp({ ...ctx, log }).fetch,
+    port: 0,
+    hostname: "127.0.0.1",
+  }) as Server;
+  if (!server.listening) await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const socket = connect({ port, host: "127.0.0.1" });
+  socket.write("POST /v1/enrol HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{}");
+  await sleep(200);
+  socket.destroy();
+  await until("it is noticed", () => said.some(({ msg }) => msg === "the body broke off"));
+  expect(said.filter(({ level }) => level >= 40)).toEqual([]);
 });
