@@ -1,6 +1,8 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { Database } from "./connect.ts";
+import { databaseCode, lockNotAvailable } from "./database-errors.ts";
+import type { QuickClient } from "./make-quick.ts";
 import type { Sent } from "./together.ts";
 
 type Statement<Answer> = { execute: () => Promise<Answer> };
@@ -34,15 +36,26 @@ export async function transactAtOnce<Answers extends unknown[]>(
   statements: (tx: Database) => Statements<Answers>,
 ): Promise<Answers> {
   const noted = noteStatements();
-  const answering = atOnce(statements(noted.db));
+  const made = statements(noted.db);
+  const answering = atOnce(made);
   // Who waits for them below hears of it.
   answering.catch(() => undefined);
-  const client = await (db as Database & { $client: pg.Pool }).$client.connect();
+  if (noted.sent.length < made.length) {
+    for (const { reject } of noted.sent)
+      reject(new Error("another statement of the transaction could not be made"), false);
+    return answering;
+  }
+  const { $client: pool } = db as Database & { $client: pg.Pool };
+  const client = (await pool.connect()) as QuickClient;
+  let failure: unknown;
   try {
-    void client.query({ together: noted.sent } as unknown as pg.QueryConfig);
+    client.sendTogether(noted.sent);
     return await answering;
+  } catch (error) {
+    failure = error;
+    throw error;
   } finally {
-    // Whatever became of them, they are over; one that has ended is not given out again.
-    client.release();
+    // After anything but a wait that was too long nobody knows whether it still lives.
+    client.release(failure !== undefined && databaseCode(failure) !== lockNotAvailable);
   }
 }

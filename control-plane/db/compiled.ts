@@ -20,6 +20,9 @@ type For = { db: Database; now?: () => SQL };
 
 /** Where a clock is not asked for. */
 const anyClock = {};
+const noClock = (): SQL => {
+  throw new Error("a statement that asks the clock was given none");
+};
 
 const blanks = new Proxy({}, { get: (_, name) => sql.placeholder(String(name)) });
 
@@ -31,10 +34,10 @@ function once<Values, Answer>(
 ): (ctx: For, values: Values) => Ready<Answer> {
   const known = new WeakMap<object, Prepared<Answer>>();
   return ({ db, now }, values) => {
-    const clock = now?.() ?? anyClock;
+    const clock: object = now?.() ?? anyClock;
     const made =
       known.get(clock) ??
-      prepare({ db: drizzle.mock(), now: () => clock as SQL }, blanks as Blanks<Values>);
+      prepare({ db: drizzle.mock(), now: now ?? noClock }, blanks as Blanks<Values>);
     known.set(clock, made);
     // Drizzle binds what is prepared to one connection; all else of it is the same on any.
     const here = Object.create(made) as Prepared<Answer> & { client: pg.Client };

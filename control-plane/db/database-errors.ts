@@ -7,7 +7,7 @@ function* chainOf(error: unknown): Generator<Error> {
 }
 
 /** The code that Postgres or the connection to it gives an error, wherever in its chain of causes; null: none. */
-function databaseCode(error: unknown): string | null {
+export function databaseCode(error: unknown): string | null {
   for (const at of chainOf(error)) {
     const { code, syscall } = at as { code?: unknown; syscall?: string };
     // A file's error is none of the database's.
@@ -16,6 +16,9 @@ function databaseCode(error: unknown): string | null {
   }
   return null;
 }
+
+/** Code of a statement that waited for somebody else's lock as long as it may. */
+export const lockNotAvailable = "55P03";
 
 // SQLSTATE classes and codes (Postgres, appendix A), and what the system calls a lost connection.
 const troubles: [RegExp, string][] = [

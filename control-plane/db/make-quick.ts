@@ -5,6 +5,9 @@ import { type Sent, Together } from "./together.ts";
 type Statement = pg.QueryConfig;
 type Send = (statement: unknown, ...rest: unknown[]) => Promise<pg.QueryResult>;
 
+/** A connection that takes statements which are one transaction. */
+export type QuickClient = pg.PoolClient & { sendTogether: (sent: Sent[]) => void };
+
 /** The driver's own, which its types leave out; a platform without node:net cannot hold writes back. */
 type Inside = { processID: number | null; connection: { stream: Partial<Writable> } };
 
@@ -63,9 +66,9 @@ function holdBegin({ send, fail }: { send: (sent: Sent[]) => void; fail: (error:
 
 /**
  * Makes a new connection quick. What is sent in one go travels in one go, a transaction's begin with its first
- * statements; `{ together }` are statements that the server runs as one. It keeps the plans of statements that have a
- * name, unless it is a pooler that answers: that tells process ids of its own making, and may pass each transaction to
- * another server.
+ * statements, and a commit fails where the server has undone all instead: it does not call that an error. The server
+ * keeps the plans of statements that have a name, unless it is a pooler that answers: that tells process ids of its own
+ * making, and may pass each transaction to another server.
  */
 export function makeQuick(client: pg.PoolClient): void {
   const inside = client as unknown as Inside;
@@ -90,13 +93,14 @@ export function makeQuick(client: pg.PoolClient): void {
     send: sendTogether,
     fail: (error) => inside.connection.stream.destroy?.(error),
   });
-  client.query = ((
-    statement: string | Statement | { together: Sent[] },
-    values?: unknown[],
-    ...rest: unknown[]
-  ) => {
-    if (typeof statement === "object" && "together" in statement)
-      return sendTogether(statement.together);
+  const commit = async (statement: Statement, values?: unknown[]) => {
+    const answer = await send(statement, values);
+    if (answer.command === "ROLLBACK")
+      throw new Error("the transaction was undone, as a statement in it had failed");
+    return answer;
+  };
+  (client as QuickClient).sendTogether = sendTogether;
+  client.query = ((statement: string | Statement, values?: unknown[], ...rest: unknown[]) => {
     const config = typeof statement === "string" ? { text: statement } : statement;
     if (/^begin\b/.test(config.text)) {
       opening.begin(config);
@@ -107,6 +111,7 @@ export function makeQuick(client: pg.PoolClient): void {
         opening.add({ statement: config, values: values ?? [], resolve, reject }),
       );
     hold();
+    if (config.text === "commit") return commit(config, values);
     return typeof statement === "string"
       ? send(statement, values, ...rest)
       : send(named(config), values, ...rest);

@@ -14,6 +14,7 @@ type Connection = {
   submittedNamedStatements: Record<string, string>;
   parsedStatements: Record<string, string>;
   sync: () => void;
+  close: (message: unknown) => void;
 };
 
 /** The driver's own query, whose handlers its types leave out. */
@@ -46,6 +47,8 @@ export class Together extends pg.Query {
   #at = 0;
   declare name: string | undefined;
   declare text: string;
+  /** Set by the driver where it has a time limit for queries, which ends with this. */
+  declare callback: (() => void) | undefined;
 
   constructor(sent: Sent[]) {
     super({ text: "", queryMode: "extended" } as pg.QueryConfig);
@@ -63,7 +66,11 @@ export class Together extends pg.Query {
 
   override submit = (connection: pg.Connection): null => {
     const real = connection as unknown as Connection;
-    const silent: Connection = Object.create(real, { sync: { value: () => undefined } });
+    const silent: Connection = Object.create(real, {
+      sync: { value: () => undefined },
+      // The driver does so where a statement's values cannot be sent: then none may have effect.
+      close: { value: () => real.stream.destroy?.(new Error("a statement cannot be sent")) },
+    });
     for (const part of this.#parts) {
       const error = part.submit(silent);
       // Nothing has effect without the Sync.
@@ -95,9 +102,11 @@ export class Together extends pg.Query {
     // The one at fault first: who waits for all of them hears of that one.
     this.#sent[this.#at]?.reject(error, true);
     for (const { reject } of this.#sent.toSpliced(this.#at, 1)) reject(error, false);
+    this.callback?.();
   }
 
   handleReadyForQuery(connection: Connection): void {
     for (const part of this.#parts) part.handleReadyForQuery(connection);
+    this.callback?.();
   }
 }

@@ -4,6 +4,7 @@ import type { Result } from "../../protocol/report.ts";
 import type { Ctx } from "../context.ts";
 import { atOnce, transactAtOnce } from "../db/at-once.ts";
 import { type Blanks, compiled, prepared } from "../db/compiled.ts";
+import { databaseCode, lockNotAvailable } from "../db/database-errors.ts";
 import { gather } from "../db/gather.ts";
 import { lockProject } from "../db/queries/projects.ts";
 import { projects } from "../db/schema/projects.ts";
@@ -69,15 +70,19 @@ const holdsLease = (task: TaskRow, { attempt, lease }: Finished) =>
   task.attempt === attempt &&
   (lease === undefined || task.pollId === lease);
 
-/** Longest time in milliseconds that results wait together for somebody who holds a project's row. */
+/** Longest time in milliseconds that results wait together for somebody who holds a project's row, for each row. */
 const patienceMilliseconds = 300;
 
 const lockProjects = compiled<{ ids: string[] }, unknown>(
   (_, { ids }) => sql`/* lock projects of tasks */
     select from set_config('lock_timeout', ${String(patienceMilliseconds)}, true) cross join projects
     where id = any(${ids}::uuid[])
-    -- By name, as everybody who locks several projects does.
+    -- By name, as most do who lock several projects; who does not is waited for no longer than that.
     order by name for update of projects`,
+);
+
+const waitAsEver = compiled<object, unknown>(
+  () => sql`/* wait for locks as ever */ select set_config('lock_timeout', '0', true)`,
 );
 
 /**
@@ -103,10 +108,11 @@ async function finishAsRead(ctx: Ctx, all: Finished[]): Promise<boolean[]> {
   const projectIds = [...new Set(leased.map(({ task }) => task.projectId))];
   const over = leased.filter(({ task }) => task.state !== "queued");
   const runIds = [...new Set(over.map(({ task }) => task.runId))];
-  const [, ...ended] = await transactAtOnce(ctx.db, (tx) => {
+  const [, , ...ended] = await transactAtOnce(ctx.db, (tx) => {
     const inner = { ...ctx, db: tx };
     return [
       lockProjects(inner, { ids: projectIds }),
+      waitAsEver(inner, {}),
       ...leased.map((each) => endTask(inner, each)),
       ...runIds.map((runId) => closeRunIfDone(inner, { runId })),
     ];
@@ -117,7 +123,8 @@ async function finishAsRead(ctx: Ctx, all: Finished[]): Promise<boolean[]> {
 /** The same for one, with those that come meanwhile. What cannot be done for all of them is done for each by itself. */
 const finishTogether = gather(async (ctx: Ctx, all: Finished[]) =>
   finishAsRead(ctx, all).catch((err: unknown) => {
-    ctx.log.debug({ err }, "results are taken one by one");
+    const level = databaseCode(err) === lockNotAvailable ? "debug" : "warn";
+    ctx.log[level]({ err }, "results are taken one by one");
     return all.map(() => false);
   }),
 );

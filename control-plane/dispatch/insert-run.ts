@@ -25,8 +25,8 @@ const addPull = compiled<
   ({ now }, { runId, projectId, dryRun, maxAttempts }) => sql`/* add a pull */
     with added as (
       insert into tasks (run_id, project_id, host_id, role, dry_run, state, max_attempts, not_before, queued_at)
-      select ${runId}, project_id, host_id, 'master', ${dryRun}, 'queued', ${maxAttempts}, ${now()}, ${now()}
-      from replicas where project_id = ${projectId} and role = 'master'
+      values (${runId}, ${projectId}, (select host_id from replicas where project_id = ${projectId} and role = 'master'),
+        'master', ${dryRun}, 'queued', ${maxAttempts}, ${now()}, ${now()})
       returning host_id)
     select pg_notify(${channel}, host_id::text) from added`,
 );

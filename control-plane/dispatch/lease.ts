@@ -187,7 +187,12 @@ const extendTogether = gather(async (ctx: Ctx, all: Beat[]): Promise<(Extended |
     lease: lease ?? null,
     progress,
   }));
-  const { rows } = await extendFree(ctx, { beats: JSON.stringify(beats) }).execute();
+  const { rows } = await extendFree(ctx, { beats: JSON.stringify(beats) })
+    .execute()
+    .catch((err: unknown) => {
+      ctx.log.warn({ err }, "heartbeats are taken one by one");
+      return { rows: [] };
+    });
   const extended = new Map(rows.map((row) => [row.id, row]));
   return all.map(({ taskId, attempt, lease }) => {
     const row = extended.get(taskId);

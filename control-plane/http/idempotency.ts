@@ -26,9 +26,25 @@ async function fingerprint(c: Context): Promise<Buffer> {
     .digest();
 }
 
+type Change = (inner: Ctx) => Promise<{ answering: Promise<Answer> }>;
+
+/** The commit is sent behind the statements that the answer is read by, and not after them. */
+async function answerNow(ctx: Ctx, change: Change): Promise<Answer> {
+  let answering: Promise<Answer> | undefined;
+  try {
+    await ctx.db.transaction(async (tx) => {
+      ({ answering } = await change({ ...ctx, db: tx }));
+    });
+  } catch (error) {
+    // Why it was undone says more than that it was.
+    await answering;
+    throw error;
+  }
+  return answering!;
+}
+
 /**
- * Does a change in one transaction; without a key its answer may be on the way when the commit is sent. With an
- * `Idempotency-Key`, the same request sent again within a day gets the first answer and changes nothing; two at once
+ * Does a change in one transaction, and answers when that is committed. With an `Idempotency-Key`, the same request sent again within a day gets the first answer and changes nothing; two at once
  * wait for each other.
  * @throws AppError `conflict` where the key came with another request.
  */
@@ -36,14 +52,11 @@ export async function answerOnce(
   ctx: Ctx,
   c: Context,
   { actor }: { actor: Actor },
-  change: (inner: Ctx) => Promise<{ answering: Promise<Answer> }>,
+  change: Change,
 ): Promise<Answer> {
   const key = keyOf(c);
   const request = key === undefined ? undefined : await fingerprint(c);
-  if (key === undefined || request === undefined) {
-    const { answering } = await ctx.db.transaction((tx) => change({ ...ctx, db: tx }));
-    return answering;
-  }
+  if (key === undefined || request === undefined) return answerNow(ctx, change);
   return ctx.db.transaction(async (tx): Promise<Answer> => {
     const inner = { ...ctx, db: tx };
     const kept = await claimAnswer(inner, { actor: actor.id, key, request });

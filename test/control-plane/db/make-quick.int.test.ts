@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import { expect, onTestFinished, test } from "vitest";
+import { transactAtOnce } from "../../../control-plane/db/at-once.ts";
 import { connect, type Connection, type Database } from "../../../control-plane/db/connect.ts";
 import { createTestDatabase } from "../../helpers/database.ts";
 import { temporaryDirectory } from "../../helpers/postgres.ts";
@@ -87,4 +88,34 @@ test("statements that come one after another in a transaction are its own, whene
     sql`select at, count(*)::int times from notes group by 1 order by 1`,
   );
   expect(rows).toEqual([0, 1, 20].map((at) => ({ at, times: 2 })));
+});
+
+test("a transaction of which a statement failed is not taken for one that was committed, whoever heard of the failure", async () => {
+  const { connection, drop } = await createTestDatabase();
+  onTestFinished(drop);
+  const db = open(connection, { max: 1 });
+  await db.execute(sql`create table notes (at int)`);
+  const noting = db.transaction(async (tx) => {
+    await tx.execute(sql`insert into notes values (1)`);
+    await tx.execute(sql`select 1 / 0`).catch(() => undefined);
+  });
+  await expect(noting).rejects.toThrow();
+  expect((await db.execute(sql`select from notes`)).rows).toEqual([]);
+});
+
+test("a time limit of the driver's for queries ends with them", async () => {
+  const { connection, drop } = await createTestDatabase();
+  onTestFinished(drop);
+  const { host, port, user, database } = connection;
+  const limited = `postgres://${user}@localhost/${database}?host=${host}&port=${port}&query_timeout=300`;
+  const { db, close } = connect({ connection: limited, max: 1 });
+  onTestFinished(close);
+  const pid = async () => {
+    const one = sql<{ pid: number }>`select pg_backend_pid() pid`;
+    const [{ rows }] = await transactAtOnce(db, (tx) => [tx.execute<{ pid: number }>(one)]);
+    return rows[0]!.pid;
+  };
+  const first = await pid();
+  await sleep(600);
+  expect(await pid()).toBe(first);
 });

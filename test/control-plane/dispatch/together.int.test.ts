@@ -93,3 +93,14 @@ test("results wait for nobody who holds the row of another project", async () =>
   await all;
   expect(done).toHaveLength(10);
 });
+
+test("a trigger whose audit event cannot be kept starts nothing, and is told so", async () => {
+  const { ctx, operate } = fleet.current;
+  await createProject(fleet.current, { upstream: null });
+  await ctx.db.execute(
+    sql`alter table audit_events add constraint none check (action <> 'syncProject')`,
+  );
+  const { status } = await operate("POST", "/v1/projects/debian/sync");
+  expect(status).toBe(500);
+  expect((await operate("GET", "/v1/runs")).body.items).toEqual([]);
+});
