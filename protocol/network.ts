@@ -3,7 +3,7 @@
  * one of those has all of that network.
  */
 export function networkOf(text: string): string {
-  // So does a socket for both write IPv4.
+  // A socket for both families writes IPv4 addresses as IPv6 ones.
   const address = text.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
   if (!address.includes(":")) return address;
   const [head = "", tail] = address.split("::");

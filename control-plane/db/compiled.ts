@@ -35,10 +35,11 @@ function once<Values, Answer>(
   const known = new WeakMap<object, Prepared<Answer>>();
   return ({ db, now }, values) => {
     const clock: object = now?.() ?? anyClock;
-    const made =
-      known.get(clock) ??
-      prepare({ db: drizzle.mock(), now: now ?? noClock }, blanks as Blanks<Values>);
-    known.set(clock, made);
+    let made = known.get(clock);
+    if (!made) {
+      made = prepare({ db: drizzle.mock(), now: now ?? noClock }, blanks as Blanks<Values>);
+      known.set(clock, made);
+    }
     // Drizzle binds what is prepared to one connection; all else of it is the same on any.
     const here = Object.create(made) as Prepared<Answer> & { client: pg.Client };
     here.client = clientOf(db);

@@ -99,7 +99,7 @@ const addRun = prepared(
 
 /**
  * Makes a run, and begins it where it is to run at once; undefined where another process made it. All is sent before
- * this waits for anything, except for an occurrence's run.
+ * this waits for anything, except for an occurrence's run, and where another that distributes is left without hosts.
  */
 export async function insertRun(
   ctx: Ctx,

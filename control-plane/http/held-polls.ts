@@ -63,7 +63,7 @@ const goneAnswer = () => new Response(null, { status: 499 });
 
 /**
  * Serves requests by `app`, and holds polls. One for which there is nothing to say is held outside of `app`, so that
- * nothing of its first handling remains in memory but the connection and what `HeldPoll` says; woken, it is answered
+ * nothing of its first handling remains in memory but the request itself and what `HeldPoll` says; woken, it is answered
  * by `answers`, with the same headers and errors. All agents may come at once, or be woken at once: they wait
  * their turn here, before they take anything.
  */
