@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { type Project, projectReplaceSchema } from "../protocol/project.ts";
 import { ago, duration, listing, table, time } from "./format.ts";
 import { toYaml } from "./yaml.ts";
@@ -33,7 +34,21 @@ export function definitionOf(project: Project): Record<string, unknown> {
   );
 }
 
-/** A project, its state and its replicas. */
+const unlike = (fields: object, others: Record<string, unknown>) =>
+  Object.entries(fields).filter(([field, value]) => !isDeepStrictEqual(value, others[field]));
+
+/** Of a project's definition what is not as it were if nothing were said. */
+function saidOf(project: Project): Record<string, unknown> {
+  const defaults = { ...projectReplaceSchema.parse({}), path: project.name };
+  return Object.fromEntries(
+    unlike(definitionOf(project), defaults).map(([field, value]) => [
+      field,
+      field === "rsync" ? Object.fromEntries(unlike(project.rsync, defaults.rsync)) : value,
+    ]),
+  );
+}
+
+/** A project as far as it is not the default, its state and its replicas. */
 export function projectText(project: Project): string {
   const { replicas, version, generation, nextRunAt, createdAt } = project;
   const state = listing([
@@ -58,5 +73,5 @@ export function projectText(project: Project): string {
       ],
     ),
   );
-  return `${toYaml({ name: project.name, ...definitionOf(project) })}\n${state}\n\n${carried}`;
+  return `${toYaml({ name: project.name, ...saidOf(project) })}\n${state}\n\n${carried}`;
 }

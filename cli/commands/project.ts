@@ -79,7 +79,7 @@ export function addProject(program: Command): void {
     );
   project
     .command("show")
-    .description("show a project and its replicas")
+    .description("show what of a project is not as by default, and its replicas; --json shows all")
     .argument("<name>")
     .action(
       action(async ({ client, print }, { args: [name] }) =>
