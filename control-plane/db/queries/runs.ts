@@ -3,7 +3,6 @@ import type { z } from "zod";
 import { AppError } from "../../../protocol/errors.ts";
 import type { Run, RunDetail, runsQuerySchema } from "../../../protocol/run.ts";
 import type { Ctx } from "../../context.ts";
-import { atOnce } from "../at-once.ts";
 import { type Blanks, prepared } from "../compiled.ts";
 import { hosts } from "../schema/hosts.ts";
 import { projects } from "../schema/projects.ts";
@@ -27,12 +26,6 @@ function runView({ run, project }: { run: typeof runs.$inferSelect; project: str
   };
 }
 
-const select = ({ db }: Pick<Ctx, "db">) =>
-  db
-    .select({ run: runs, project: projects.name })
-    .from(runs)
-    .innerJoin(projects, eq(projects.id, runs.projectId));
-
 /** A page of runs, newest first. */
 export async function readRuns(
   ctx: Pick<Ctx, "db">,
@@ -43,7 +36,10 @@ export async function readRuns(
     .from(tasks)
     .innerJoin(hosts, eq(hosts.id, tasks.hostId))
     .where(and(eq(tasks.runId, runs.id), eq(hosts.name, host ?? "")));
-  const rows = await select(ctx)
+  const rows = await ctx.db
+    .select({ run: runs, project: projects.name })
+    .from(runs)
+    .innerJoin(projects, eq(projects.id, runs.projectId))
     .where(
       and(
         project === undefined ? undefined : eq(projects.name, project),
@@ -65,25 +61,28 @@ export async function readRuns(
   });
 }
 
-const runById = prepared(({ db }, { id }: Blanks<{ id: string }>) =>
-  select({ db }).where(eq(runs.id, id)).prepare("read run"),
-);
-const tasksOfRun = prepared(({ db }, { id }: Blanks<{ id: string }>) =>
+// One statement: the tasks are as they were when the run was as it is said to be.
+const runAndTasks = prepared(({ db }, { id }: Blanks<{ id: string }>) =>
   db
-    .select({ task: tasks, host: hosts.name })
-    .from(tasks)
-    .innerJoin(hosts, eq(hosts.id, tasks.hostId))
-    .where(eq(tasks.runId, id))
+    .select({ run: runs, project: projects.name, task: tasks, host: hosts.name })
+    .from(runs)
+    .innerJoin(projects, eq(projects.id, runs.projectId))
+    .leftJoin(tasks, eq(tasks.runId, runs.id))
+    .leftJoin(hosts, eq(hosts.id, tasks.hostId))
+    .where(eq(runs.id, id))
     .orderBy(desc(tasks.role), asc(hosts.name))
-    .prepare("tasks of a run"),
+    .prepare("run and tasks"),
 );
 
 /** One run with its tasks. @throws AppError `not-found`. */
 export async function readRun(ctx: Pick<Ctx, "db">, { id }: { id: string }): Promise<RunDetail> {
-  const [[found], rows] = await atOnce([runById(ctx, { id }), tasksOfRun(ctx, { id })]);
+  const rows = await runAndTasks(ctx, { id }).execute();
+  const [found] = rows;
   if (!found) throw new AppError("not-found", "there is no such run");
   return {
     ...runView(found),
-    tasks: rows.map(({ task, host }) => taskView({ task, host, project: found.project })),
+    tasks: rows.flatMap(({ task, host, project }) =>
+      task && host ? [taskView({ task, host, project })] : [],
+    ),
   };
 }
