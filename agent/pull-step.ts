@@ -48,8 +48,6 @@ type Pull = {
 /** Exit codes of an rsync that did not get to the source: the next one may be there. */
 export const unreachableCodes = new Set([5, 10, 35]);
 
-/** Exit codes after which an rsync has told all that it did: it ended by itself, whatever it met. */
-const tellingCodes = new Set([0, 5, 10, 12, 23, 24, 25, 30, 35]);
 /** Changes that are named when a scan finds what should not be. */
 const keptExamples = 5;
 
@@ -70,7 +68,7 @@ export function ownOf({ identity }: AgentCtx, pull: Pick<Pull, "step" | "input">
 async function scan(
   ctx: AgentCtx,
   pull: Pull,
-  { onChange }: { onChange?: (line: string) => void },
+  { onChange, onUntold }: { onChange?: (line: string) => void; onUntold?: () => void },
 ): Promise<Report> {
   const { source, password, destination, input, keep } = pull;
   const { sync, ...run } = input;
@@ -78,6 +76,7 @@ async function scan(
   const result = await syncTree(ctx.config, {
     ...run,
     onChange,
+    onUntold,
     ...(keep && { backupDirectory: join(keep.directory, belowProject(pull)) }),
     pull: { source, options: sync.options, limits: sync.limits, own: ownOf(ctx, pull) },
     destination,
@@ -96,13 +95,17 @@ async function pullUpstream(
   const scannedAt = Date.now();
   const below = belowProject(pull);
   await journal?.begin();
-  let clean = false;
+  let untold = false;
+  let ended = false;
   let result: Report;
   try {
-    result = await scan(ctx, pull, { onChange: (line) => journal?.add({ below, line }) });
-    clean = result.exitCode !== null && tellingCodes.has(result.exitCode);
+    result = await scan(ctx, pull, {
+      onChange: (line) => journal?.add({ below, line }),
+      onUntold: () => (untold = true),
+    });
+    ended = true;
   } finally {
-    await journal?.end({ clean });
+    await journal?.end({ clean: ended && !untold });
   }
   if (result.outcome === "ok" && sentinel && step.sentinel !== null)
     await rememberSentinel({

@@ -56,6 +56,8 @@ export type RunInput = {
   onLine: (line: string) => void;
   /** Each change as `parseChange` reads it. */
   onChange?: ((line: string) => void) | undefined;
+  /** Called at its end when it may have done more than it told. */
+  onUntold?: (() => void) | undefined;
   onProgress: (progress: Progress) => void;
 };
 
@@ -83,6 +85,18 @@ const receiverWasKilled = ({ exitCode, stderr }: Pick<RsyncExit, "exitCode" | "s
   !endedCodes.has(exitCode ?? 0) &&
   stderr.includes("[generator=") &&
   !stderr.includes("[receiver=");
+
+/** What rsync calls itself in errors before it has the list of files, and from then on. */
+const beforeTheList = /^rsync error: .* \[(?:client|Receiver)=/m;
+const withTheList = /\[(?:generator|receiver)[=\]]/;
+
+/**
+ * Pure. Directories, links and modes are its generator's work, often long before a file's data: it tells of them when the
+ * sender has confirmed them. Where the connection breaks before, nobody is told.
+ */
+const hasTold = ({ exitCode, stderr }: Pick<RsyncExit, "exitCode" | "stderr">) =>
+  exitCode !== null &&
+  (endedCodes.has(exitCode) || (beforeTheList.test(stderr) && !withTheList.test(stderr)));
 
 /** Runs one rsync in a process group of its own, and leaves none of its processes behind. */
 export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExit> {
@@ -200,6 +214,7 @@ export async function runRsync(ctx: RsyncCtx, input: RunInput): Promise<RsyncExi
   if (exit.stderr.includes(tlsFault)) exit.exitCode = 10;
   if (killed || !heard || receiverWasKilled(exit)) exit.exitCode = null;
   if (exit.exitCode === null) ctx.onKilled?.();
+  if (!hasTold(exit)) input.onUntold?.();
   exit.stats = completeStats(stats);
   return exit;
 }

@@ -16,6 +16,8 @@ type SyncInput = {
   signal: AbortSignal;
   onLine: (line: string) => void;
   onChange?: ((line: string) => void) | undefined;
+  /** Called when more may have been done than was told. */
+  onUntold?: (() => void) | undefined;
   onProgress: (progress: Progress) => void;
 };
 
@@ -207,6 +209,7 @@ export async function syncTree(ctx: RsyncCtx, input: SyncInput): Promise<SyncRes
       // What the dry run lists is not done yet: it stays out of the log.
       onLine: maxDelete === "list" ? () => {} : run.onLine,
       onChange: maxDelete === "list" ? undefined : run.onChange,
+      onUntold: maxDelete === "list" ? undefined : run.onUntold,
       argv: buildArgv({
         pull,
         destination,
